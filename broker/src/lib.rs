@@ -1,0 +1,1 @@
+//! The broker: dispatch, handlers, topics, groups, offsets, parked pulls.

@@ -1,0 +1,1 @@
+//! The `gantry` command: standalone server, admin commands, kubectl plugin.

@@ -1,0 +1,1 @@
+//! Producer, consumers and admin client of the remoting protocol.

@@ -1,0 +1,1 @@
+//! Black-box tests: official clients and a real Kubernetes against the real programs.

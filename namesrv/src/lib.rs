@@ -1,0 +1,1 @@
+//! The NameServer: a pure table of routes behind the request table.

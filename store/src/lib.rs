@@ -1,0 +1,1 @@
+//! The broker's disk: segments, log, appender, consume queues, recovery. No network.
