@@ -1,1 +1,0 @@
-//! Generators and tidy checks.
