@@ -1,1 +1,10 @@
-//! The Kubernetes operator: observe, validate, build, step, apply, status.
+//! The Kubernetes operator: it turns BrokerCluster, Topic and ConsumerGroup objects into NameServers,
+//! brokers, topics and groups, and measures the backlog of every group.
+//!
+//! Each kind is reconciled in the same steps: observe (all reads) -> validate (pure) -> build or plan
+//! (pure) -> next permitted step (pure) -> write -> status (pure; written only if it differs). Nothing
+//! is remembered between two runs but what the objects themselves say, so an operator that is killed
+//! between any two calls ends in the same state. It never writes a user's `spec`.
+
+pub mod condition;
+pub mod crd;
