@@ -15,7 +15,7 @@ pub(crate) enum Mode {
 
 /// Path from the repository's root, and contents, of every generated file.
 fn all() -> anyhow::Result<Vec<(String, String)>> {
-    Ok(Vec::new())
+    crate::crds::files()
 }
 
 pub(crate) fn bring_up_to_date(

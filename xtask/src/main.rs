@@ -2,6 +2,7 @@
 //!
 //! Every generator has a `--check` form that writes nothing and fails when the file on disk differs.
 
+mod crds;
 mod generated;
 mod tidy;
 

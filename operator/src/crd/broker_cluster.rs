@@ -1,10 +1,15 @@
 //! BrokerCluster: NameServers and broker groups that belong together.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "kube's printcolumn attributes each have a type_, which the lint takes for repetitions"
+)]
+
 use std::collections::BTreeMap;
 
 use k8s_openapi::{
-    api::core::v1::{ResourceRequirements, Toleration},
-    apimachinery::pkg::apis::meta::v1::Condition,
+    api::core::v1::Toleration,
+    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::Condition},
 };
 use kube::CustomResource;
 use schemars::JsonSchema;
@@ -138,7 +143,7 @@ pub struct NameServers {
     pub image: Option<String>,
     /// CPU and memory of each. Default: requests of 50m and 32Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
+    pub resources: Option<Resources>,
     /// What the pods get besides.
     #[serde(default)]
     #[schemars(extend("default" = {}))]
@@ -190,7 +195,7 @@ pub struct Brokers {
     pub message_retention: MessageRetention,
     /// CPU and memory of each broker. Default: requests of 100m and 128Mi.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<ResourceRequirements>,
+    pub resources: Option<Resources>,
     /// What the pods get besides.
     #[serde(default)]
     #[schemars(extend("default" = {}))]
@@ -218,7 +223,7 @@ impl Default for Brokers {
 }
 
 /// Properties of broker.conf that the operator writes; a user's value would break the cluster.
-pub(crate) const RESERVED_PROPERTIES: &[&str] = &[
+pub(super) const RESERVED_PROPERTIES: &[&str] = &[
     "brokerId",
     "brokerName",
     "brokerClusterName",
@@ -354,6 +359,19 @@ pub struct MessageRetention {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 95))]
     pub disk_percent: Option<u8>,
+}
+
+/// CPU and memory of a container, as in a Pod.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Resources {
+    /// The most it may use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "super::schema::quantities")]
+    pub limits: BTreeMap<String, Quantity>,
+    /// What a node must have free for it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "super::schema::quantities")]
+    pub requests: BTreeMap<String, Quantity>,
 }
 
 /// What pods get besides the operator's own settings.

@@ -1,5 +1,10 @@
 //! ConsumerGroup: a subscription group on all broker groups of a cluster.
 
+#![expect(
+    clippy::duplicated_attributes,
+    reason = "kube's printcolumn attributes each have a type_, which the lint takes for repetitions"
+)]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::CustomResource;
 use schemars::JsonSchema;

@@ -17,12 +17,11 @@ use k8s_openapi::{
 use kube::CustomResourceExt;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::broker_cluster::RESERVED_PROPERTIES;
 pub use self::{
     broker_cluster::{
-        BrokerCluster, BrokerClusterSpec, BrokerClusterStatus, Brokers, BrokersStatus, Flush,
-        GroupStatus, MessageRetention, NameServers, NameServersStatus, PodTemplate, PullSecret,
-        Retention, Storage, StorageRetention,
+        BrokerCluster, BrokerClusterSpec, BrokerClusterStatus, Brokers, BrokersStatus,
+        DisruptionBudget, Flush, GroupStatus, MessageRetention, NameServers, NameServersStatus,
+        PodTemplate, PullPolicy, PullSecret, Resources, Retention, Storage, StorageRetention,
     },
     consumer_group::{
         ConsumerGroup, ConsumerGroupSpec, ConsumerGroupStatus, Retry, StartFrom, Subscription,

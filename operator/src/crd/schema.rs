@@ -61,6 +61,10 @@ fn default_conditions(types: &[&str]) -> Vec<serde_json::Value> {
 
 fn tidy(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
+    // The API server warns of formats that it does not know; the bounds say the same.
+    if schema.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
+        schema.format = None;
+    }
     for child in schema.properties.iter_mut().flat_map(|p| p.values_mut()) {
         tidy(child);
     }
@@ -76,4 +80,18 @@ fn tidy(schema: &mut JSONSchemaProps) {
             JSONSchemaPropsOrBool::Bool(_) => {}
         }
     }
+}
+
+/// Amounts of CPU, memory and the like by name. Strings only: the pattern refuses here what the API
+/// server would otherwise refuse in the Pod, where the user does not see it.
+pub(crate) fn quantities(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {
+            "type": "string",
+            "maxLength": 32,
+            "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$",
+        }
+    })
 }
