@@ -1,0 +1,135 @@
+//! Apache RocketMQ's own benchmark programs as clients of either server.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::load::link::{create_topic, messages_in};
+use crate::measure::{Figures, per_cpu_second};
+use crate::peer::java::{Jars, Program};
+use crate::peer::{Server, pause};
+use crate::workload::{Consumer, Plan};
+
+const QUEUES: u32 = 8;
+/// A JVM starts, asks for the route and warms up before its reports count.
+const REPORTS_SKIPPED: usize = 4;
+
+struct Client {
+    child: Child,
+    log: PathBuf,
+}
+
+/// Runs the producer program, beside it perhaps the consumer program, and reads the reports that
+/// they print each second.
+pub(crate) fn run(
+    server: &Server,
+    jars: &Jars,
+    consumer: Consumer,
+    plan: &Plan,
+    topic: &str,
+) -> Result<Figures> {
+    let home = tempfile::tempdir()?;
+    create_topic(server.broker, topic, QUEUES)?;
+    routed(server)?;
+    let mut reader = match consumer {
+        Consumer::Absent => None,
+        Consumer::Present => {
+            let group = format!("G_{topic}");
+            let arguments = ["-t", topic, "-g", group.as_str()];
+            Some(Client::start(server, jars, "Consumer", &arguments, home.path())?)
+        }
+    };
+    let before = server.usage()?;
+    let arguments = ["-t", topic, "-s", "1024", "-w", "64"];
+    let mut writer = Client::start(server, jars, "Producer", &arguments, home.path())?;
+    pause(plan.duration + Duration::from_secs(REPORTS_SKIPPED as u64 + 2));
+    let alive = writer.child.try_wait()?.is_none();
+    let after = server.usage()?;
+    let messages = messages_in(server.broker, topic, QUEUES)?;
+    let rate = writer.mean("Send TPS: ");
+    let read = reader.as_ref().map(|reader| reader.mean("Consume TPS: "));
+    writer.end();
+    if let Some(reader) = &mut reader {
+        reader.end();
+    }
+    if !alive || messages == 0 {
+        bail!("the official producer did not send: {}", writer.text());
+    }
+    let rate = rate.with_context(|| writer.text())?;
+    let rate = match read {
+        None => rate,
+        Some(read) => read.context("the official consumer reported nothing")?.min(rate),
+    };
+    Ok(Figures {
+        messages,
+        rate: Some(rate),
+        per_cpu_second: per_cpu_second(messages, before, after),
+        resident_mib: Some(after.resident_mib),
+        anonymous_mib: Some(after.anonymous_mib),
+        ..Figures::default()
+    })
+}
+
+/// A broker that was paused is not in the NameServer's table until its next registration.
+fn routed(server: &Server) -> Result<()> {
+    use crate::load::frame::{Form, Template};
+    use crate::load::link::Link;
+
+    let fields = [("topic", "FirstSend".to_owned())];
+    let request = Template::new(Form::Json, 105, &fields, &[]);
+    for _ in 0..400 {
+        let (code, _) = Link::open(server.name_server)?.call(&request, Duration::from_secs(3))?;
+        if code == 0 {
+            return Ok(());
+        }
+        pause(Duration::from_millis(100));
+    }
+    bail!("the NameServer has no route to the broker")
+}
+
+impl Client {
+    fn start(
+        server: &Server,
+        jars: &Jars,
+        class: &'static str,
+        arguments: &[&str],
+        home: &Path,
+    ) -> Result<Self> {
+        let log = home.join(class);
+        let output = File::create(&log)?;
+        let mut command = jars.command(Program::Benchmark(class), home);
+        command.args(["-n", &server.name_server.to_string(), "-ri", "1000"]);
+        command.args(arguments).stdout(output.try_clone()?).stderr(output);
+        Ok(Self { child: command.spawn().context("starting an official client")?, log })
+    }
+
+    /// The mean of what follows `label` in the reports that count.
+    fn mean(&self, label: &str) -> Option<f64> {
+        let text = self.text();
+        let values: Vec<f64> = text
+            .lines()
+            .filter_map(|line| line.split_once(label)?.1.split(' ').next()?.parse().ok())
+            .skip(REPORTS_SKIPPED)
+            .collect();
+        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    fn end(&mut self) {
+        // Already ended is fine.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
