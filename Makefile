@@ -1,0 +1,59 @@
+# What people and CI do here; `make help` lists it. Each target installs what it lacks, and says so.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CLUSTER := e2e/cluster
+
+.PHONY: help demo demo-down test test-unit test-clients test-api test-node check fix images cluster-up cluster-down bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+demo: ## the whole product on a real Kubernetes, with official Java clients; KUBE_CONTEXT=name uses a cluster of yours
+	@deploy/demo/run
+
+demo-down: ## removes what the demo made
+	@deploy/demo/down
+
+test: check test-unit test-clients test-api test-node ## all tests, as CI runs them
+
+test-unit: ## the tests that need nothing but the code
+	cargo test --workspace --exclude gantry-e2e --locked
+
+test-clients: ## official Java and Go clients against the real programs
+	@$(CLUSTER)/need maven=mvn openjdk-17-jdk-headless=javac
+	cargo build --locked --bins
+	cargo test --locked -p gantry-e2e
+
+test-api: ## the operator against a real API server without nodes
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(CLUSTER)/light "$$dir/api" true
+
+test-node: ## a real Kubernetes node, and the demo on it
+	@$(CLUSTER)/test
+	@CLUSTER_DIR=$$(mktemp -d) && export CLUSTER_DIR && trap '$(CLUSTER)/down' EXIT && deploy/demo/run
+
+check: ## formatting, lints, house rules, dependencies, shell scripts; writes nothing
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo xtask tidy
+	@command -v cargo-deny > /dev/null || { echo "check: installing cargo-deny from crates.io, once"; cargo install --quiet --locked cargo-deny; }
+	cargo deny check
+	@$(CLUSTER)/need shellcheck=shellcheck
+	shellcheck -x -P SCRIPTDIR $$(git ls-files | xargs grep -lE '^#!/bin/(ba)?sh' --)
+
+fix: ## formats, and makes the generated files anew
+	cargo fmt --all
+	cargo xtask generate
+
+images: ## the container images in target/images, without Docker
+	@deploy/images/build
+
+cluster-up: ## a Kubernetes on this machine; e2e/cluster/in kubectl ... talks to it
+	@$(CLUSTER)/up
+
+cluster-down: ## its end
+	@$(CLUSTER)/down
+
+bench: ## Gantry beside Apache RocketMQ, as ratios
+	@bench/run

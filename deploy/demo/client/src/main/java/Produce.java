@@ -1,0 +1,80 @@
+import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.rocketmq.client.producer.DefaultMQProducer;
+import org.apache.rocketmq.client.producer.SendStatus;
+import org.apache.rocketmq.common.message.Message;
+import org.apache.rocketmq.remoting.common.RemotingHelper;
+
+/**
+ * Sends numbered messages, each with its run and its number, and ends when the broker has acknowledged every one.
+ *
+ * <p>Arguments: name server, topic, run, count.
+ */
+public final class Produce {
+  private static final int THREADS = 16;
+  private static final int ATTEMPTS = 30;
+
+  public static void main(String[] args) throws Exception {
+    String topic = args[1];
+    String run = args[2];
+    int count = Integer.parseInt(args[3]);
+    DefaultMQProducer producer = new DefaultMQProducer("demo-producer");
+    producer.setNamesrvAddr(args[0]);
+    producer.start();
+    // A send that is tried again may be stored twice, which is not what is shown here: so none is tried
+    // unless nothing at all was sent yet, and then the topic may just not have reached the name server.
+    producer.setRetryTimesWhenSendFailed(0);
+    awaitRoute(producer, topic);
+
+    AtomicInteger next = new AtomicInteger();
+    AtomicInteger acknowledged = new AtomicInteger();
+    Thread[] threads = new Thread[THREADS];
+    for (int i = 0; i < THREADS; i++) {
+      threads[i] = new Thread(() -> {
+        for (int n = next.getAndIncrement(); n < count; n = next.getAndIncrement()) {
+          send(producer, topic, run, count, n);
+          int done = acknowledged.incrementAndGet();
+          if (done % 10_000 == 0) {
+            System.out.printf("run=%s sent=%d of=%d%n", run, done, count);
+          }
+        }
+      });
+      threads[i].start();
+    }
+    for (Thread thread : threads) {
+      thread.join();
+    }
+    producer.shutdown();
+    System.out.printf("run=%s acknowledged=%d of=%d%n", run, acknowledged.get(), count);
+  }
+
+  private static void awaitRoute(DefaultMQProducer producer, String topic) throws Exception {
+    for (int i = 1; ; i++) {
+      try {
+        producer.fetchPublishMessageQueues(topic);
+        return;
+      } catch (Exception e) {
+        if (i == ATTEMPTS) {
+          throw e;
+        }
+        Thread.sleep(1_000);
+      }
+    }
+  }
+
+  private static void send(DefaultMQProducer producer, String topic, String run, int count, int n) {
+    String id = run + "/" + n;
+    try {
+      Message message = new Message(topic, "demo", id, id.getBytes(RemotingHelper.DEFAULT_CHARSET));
+      message.putUserProperty("run", run);
+      message.putUserProperty("number", Integer.toString(n));
+      message.putUserProperty("count", Integer.toString(count));
+      SendStatus status = producer.send(message).getSendStatus();
+      if (status != SendStatus.SEND_OK) {
+        throw new IllegalStateException(status.toString());
+      }
+    } catch (Exception e) {
+      System.err.println("message " + id + " was not acknowledged: " + e);
+      System.exit(1);
+    }
+  }
+}
