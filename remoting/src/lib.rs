@@ -1,8 +1,8 @@
-//! The remoting protocol of RocketMQ: [`wire`] is sans-I/O, `net` runs it on tokio.
+//! The remoting protocol of RocketMQ: [`wire`] is sans-I/O, [`net`] runs it on tokio.
 //!
 //! # How a request travels
 //! `net` reads what has arrived on a connection into one buffer; [`wire::Frames`] cuts it into whole
-//! frames and scans their headers in place; the server's `net::Service` looks at each
+//! frames and scans their headers in place; the server's [`net::Service`] looks at each
 //! [`wire::Frame`], decodes the typed header it wants and answers into [`wire::Replies`], which leave
 //! in one vectored write. Nothing on that way allocates for each request.
 //!
@@ -20,4 +20,5 @@
 //! `wire` has no socket, no clock and no async. Signed integers of the wire (`i32`, `i64`) do not leave
 //! it where the domain has a type. Nothing here knows what a broker or a NameServer does.
 
+pub mod net;
 pub mod wire;
