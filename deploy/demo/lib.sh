@@ -24,3 +24,28 @@ helm() {
 }
 
 own_cluster_runs() { [ -e "$CLUSTER_DIR/pid" ] && [ -d "/proc/$(cat "$CLUSTER_DIR/pid")" ]; }
+
+k() { kubectl -n "$NAMESPACE" "$@"; }
+
+# fill FILE [RUN COUNT MODE]: a manifest with its words in capitals replaced. CLIENT is the image, ENDPOINT the NameServer.
+fill() {
+	sed "s|CLIENT_IMAGE|$CLIENT|; s|NAMESRV|$ENDPOINT|; s|RUN|${2:-}|; s|COUNT|${3:-}|; s|MODE|${4:-strict}|" "$ROOT/deploy/demo/$1"
+}
+
+# start_producer RUN COUNT [MODE]: lets the producer send.
+start_producer() {
+	fill producer.yaml "$@" | k apply -f - > /dev/null
+	k wait --for=jsonpath='{.status.ready}'=1 "job/produce-$1" --timeout=60s > /dev/null 2>&1 || true # or it has ended by now
+}
+
+# produce RUN COUNT: lets the producer send, shows how far it is, and waits until it has sent all.
+produce() {
+	start_producer "$1" "$2"
+	k logs -f "job/produce-$1" | sed -u 's/^run=[^ ]* /demo:   producer: /'
+	k wait --for=condition=Complete "job/produce-$1" --timeout=10s > /dev/null
+}
+
+# received RUN: the consumer's last word on a run: "DIFFERENT DUPLICATES".
+received() {
+	k logs deployment/billing --tail=-1 | sed -n "s/^run=$1 received=\([0-9]*\) of=[0-9]* duplicates=\([0-9]*\)$/\1 \2/p" | tail -n 1
+}

@@ -14,9 +14,12 @@ CLUSTER_DIR=$(readlink -m "${CLUSTER_DIR:-${XDG_STATE_HOME:-$HOME/.local/state}/
 say() { echo "cluster: $*" >&2; }
 die() { say "$@"; exit 1; }
 
+# PATIENCE multiplies every wait: for slow machines.
+PATIENCE=${PATIENCE:-1}
+
 # until_ok SECONDS COMMAND...: tries until it succeeds.
 until_ok() {
-	local end=$((SECONDS + $1)); shift
+	local end=$((SECONDS + $1 * PATIENCE)); shift
 	until "$@" > /dev/null 2>&1; do
 		((SECONDS < end)) || return 1
 		sleep 0.1
@@ -83,10 +86,11 @@ first_child() {
 
 # node_pid N: the number, on this machine, of process 1 of node N's namespaces.
 node_pid() {
-	local control child
+	local control child children
 	control=$(first_child "$(cat "$CLUSTER_DIR/pid")")
 	[ "$1" != 1 ] || { echo "$control"; return; }
-	for child in $(cat "/proc/$control/task/$control/children"); do
+	read -ra children < "/proc/$control/task/$control/children" || true
+	for child in "${children[@]}"; do
 		[[ "$(tr '\0' ' ' < "/proc/$child/cmdline")" != unshare*"/node $1 "* ]] || first_child "$child"
 	done
 }

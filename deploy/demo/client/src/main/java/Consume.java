@@ -1,6 +1,8 @@
 import java.util.BitSet;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.apache.rocketmq.client.consumer.DefaultMQPushConsumer;
 import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
@@ -9,17 +11,21 @@ import org.apache.rocketmq.common.message.MessageExt;
 
 /**
  * Consumes until it is told to end, and prints, for each run of {@link Produce}, which of its messages have come:
- * how many different ones, and how many came again.
+ * how many different ones, and how many came again; and when no more come, the numbers of those that are missing.
  *
  * <p>Arguments: name server, topic, group.
  */
 public final class Consume {
+  private static final int TICK_MILLIS = 500;
+  private static final int QUIET_TICKS = 10;
+  private static final int LISTED = 20_000;
+
   /** What has come of one run. */
   private static final class Run {
     private final int count;
     private final BitSet seen = new BitSet();
     private int duplicates;
-    private boolean changed;
+    private int ticksSinceChange;
 
     Run(int count) {
       this.count = count;
@@ -33,7 +39,12 @@ public final class Consume {
         duplicates++;
       }
       seen.set(number);
-      changed = true;
+      ticksSinceChange = 0;
+    }
+
+    String missing() {
+      return IntStream.range(0, count).filter(number -> !seen.get(number)).limit(LISTED)
+          .mapToObj(Integer::toString).collect(Collectors.joining(","));
     }
   }
 
@@ -53,7 +64,7 @@ public final class Consume {
     Runtime.getRuntime().addShutdownHook(new Thread(consumer::shutdown));
     System.out.println("consuming");
     while (true) {
-      Thread.sleep(500);
+      Thread.sleep(TICK_MILLIS);
       report();
     }
   }
@@ -70,9 +81,11 @@ public final class Consume {
 
   private static synchronized void report() {
     RUNS.forEach((name, run) -> {
-      if (run.changed) {
+      int quiet = run.ticksSinceChange++;
+      if (quiet == 0) {
         System.out.printf("run=%s received=%d of=%d duplicates=%d%n", name, run.seen.cardinality(), run.count, run.duplicates);
-        run.changed = false;
+      } else if (quiet == QUIET_TICKS && run.seen.cardinality() < run.count) {
+        System.out.printf("run=%s missing=%s%n", name, run.missing());
       }
     });
   }

@@ -7,7 +7,8 @@ import org.apache.rocketmq.remoting.common.RemotingHelper;
 /**
  * Sends numbered messages, each with its run and its number, and ends when the broker has acknowledged every one.
  *
- * <p>Arguments: name server, topic, run, count.
+ * <p>Arguments: name server, topic, run, count. With a fifth, {@code through-failures}, a message that is not
+ * acknowledged does not end it: it is printed as unknown (stored or not), never sent again, and the next one follows.
  */
 public final class Produce {
   private static final int THREADS = 16;
@@ -17,6 +18,7 @@ public final class Produce {
     String topic = args[1];
     String run = args[2];
     int count = Integer.parseInt(args[3]);
+    boolean throughFailures = args.length > 4 && args[4].equals("through-failures");
     DefaultMQProducer producer = new DefaultMQProducer("demo-producer");
     producer.setNamesrvAddr(args[0]);
     producer.start();
@@ -31,7 +33,13 @@ public final class Produce {
     for (int i = 0; i < THREADS; i++) {
       threads[i] = new Thread(() -> {
         for (int n = next.getAndIncrement(); n < count; n = next.getAndIncrement()) {
-          send(producer, topic, run, count, n);
+          if (!send(producer, topic, run, count, n)) {
+            if (!throughFailures) {
+              System.exit(1);
+            }
+            pause();
+            continue;
+          }
           int done = acknowledged.incrementAndGet();
           if (done % 10_000 == 0) {
             System.out.printf("run=%s sent=%d of=%d%n", run, done, count);
@@ -61,7 +69,16 @@ public final class Produce {
     }
   }
 
-  private static void send(DefaultMQProducer producer, String topic, String run, int count, int n) {
+  private static void pause() {
+    try {
+      Thread.sleep(100);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Sends one message, and tells whether it was acknowledged. */
+  private static boolean send(DefaultMQProducer producer, String topic, String run, int count, int n) {
     String id = run + "/" + n;
     try {
       Message message = new Message(topic, "demo", id, id.getBytes(RemotingHelper.DEFAULT_CHARSET));
@@ -72,9 +89,10 @@ public final class Produce {
       if (status != SendStatus.SEND_OK) {
         throw new IllegalStateException(status.toString());
       }
+      return true;
     } catch (Exception e) {
-      System.err.println("message " + id + " was not acknowledged: " + e);
-      System.exit(1);
+      System.out.printf("run=%s unknown=%d because=%s%n", run, n, e);
+      return false;
     }
   }
 }
