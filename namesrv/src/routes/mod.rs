@@ -17,6 +17,8 @@ mod leave;
 mod lists;
 mod register;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::{

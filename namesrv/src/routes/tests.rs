@@ -1,31 +1,15 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{testing::QUEUES, *};
 
 const T0: Millis = Millis(1_000_000);
-const QUEUES: Queues = Queues { read: 4, write: 4, perm: Perm::READ_WRITE, sys_flag: 0 };
 const PLAIN: Policy =
     Policy { acting_master: false, registration_is_complete: false, announce_smallest: false };
 const ACTING: Policy = Policy { acting_master: true, announce_smallest: true, ..PLAIN };
 
-/// A master `a` of cluster `c` at `addr`, with two topics.
+/// A member of group `a`.
 fn broker(id: u64, addr: &'static str) -> Registration<'static> {
-    Registration {
-        cluster: "c",
-        group: "a",
-        addr,
-        id: BrokerId(id),
-        ha: Some("ha"),
-        zone: None,
-        timeout: Millis(10_000),
-        acting_master: None,
-        epoch: None,
-        version: DataVersion { state: 0, timestamp: Millis(1), counter: 1 },
-        topics: vec![("orders", QUEUES), ("a", QUEUES)],
-        mappings: vec![],
-        filter_servers: None,
-        link: Link(id),
-    }
+    Registration { addr, id: BrokerId(id), link: Link(id), ..testing::registration() }
 }
 
 fn newer(mut from: Registration<'static>) -> Registration<'static> {
