@@ -34,6 +34,10 @@ headers! {
         b"compressed" compressed: bool,
         /// CRC-32 of the body as it is on the wire; 0 or absent is not checked.
         b"bodyCrc32" body_crc32: Option<MaybeNegative<u32>>,
+        /// The broker's availability zone.
+        b"__ZONE_NAME" zone: Option<&'a str>,
+        /// The mastership that the broker serves under. Not sent by Apache RocketMQ.
+        b"epoch" epoch: Option<Epoch>,
     }
 
     /// The answer to REGISTER_BROKER.
@@ -54,6 +58,8 @@ headers! {
         b"clusterName" cluster_name: &'a str,
         /// The replica.
         b"brokerId" broker_id: BrokerId,
+        /// The mastership that the broker serves under. Not sent by Apache RocketMQ.
+        b"epoch" epoch: Option<Epoch>,
     }
 
     /// The answer to QUERY_DATA_VERSION.
