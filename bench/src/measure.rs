@@ -20,7 +20,7 @@ const QUEUES: u32 = 8;
 /// How long a server may take to make what it has acknowledged readable.
 const SETTLE: Duration = Duration::from_secs(30);
 /// How long a server is left alone before it counts as idle.
-const REST: Duration = Duration::from_secs(3);
+const REST: Duration = Duration::from_secs(5);
 
 /// What one run came to. A figure that a workload does not have is absent.
 #[derive(Clone, Debug, Default, Serialize)]

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,8 +14,14 @@ use crate::peer::{Server, pause};
 use crate::workload::{Consumer, Plan};
 
 const QUEUES: u32 = 8;
-/// A JVM starts, asks for the route and warms up before its reports count.
+/// How long a client JVM may take until it has sent something.
+const START_LIMIT: Duration = Duration::from_secs(40);
+/// A client JVM warms up before its reports count.
+const WARM_UP: Duration = Duration::from_secs(4);
+/// Reports that fall into the warm-up.
 const REPORTS_SKIPPED: usize = 4;
+/// A report tells of the seconds before it.
+const REPORTS_BEHIND: Duration = Duration::from_secs(2);
 
 struct Client {
     child: Child,
@@ -42,23 +48,21 @@ pub(crate) fn run(
             Some(Client::start(server, jars, "Consumer", &arguments, home.path())?)
         }
     };
-    let before = server.usage()?;
     let arguments = ["-t", topic, "-s", "1024", "-w", "64"];
     let mut writer = Client::start(server, jars, "Producer", &arguments, home.path())?;
-    pause(plan.duration + Duration::from_secs(REPORTS_SKIPPED as u64 + 2));
-    let alive = writer.child.try_wait()?.is_none();
-    let after = server.usage()?;
-    let messages = messages_in(server.broker, topic, QUEUES)?;
+    writer.until_sending(server, topic)?;
+    pause(WARM_UP);
+    let (before, first) = (server.usage()?, messages_in(server.broker, topic, QUEUES)?);
+    pause(plan.duration + REPORTS_BEHIND);
+    let (after, last) = (server.usage()?, messages_in(server.broker, topic, QUEUES)?);
+    let messages = last - first;
     let rate = writer.mean("Send TPS: ");
     let read = reader.as_ref().map(|reader| reader.mean("Consume TPS: "));
     writer.end();
     if let Some(reader) = &mut reader {
         reader.end();
     }
-    if !alive || messages == 0 {
-        bail!("the official producer did not send: {}", writer.text());
-    }
-    let rate = rate.with_context(|| writer.text())?;
+    let rate = rate.with_context(|| writer.last_words())?;
     let rate = match read {
         None => rate,
         Some(read) => read.context("the official consumer reported nothing")?.min(rate),
@@ -115,6 +119,23 @@ impl Client {
             .skip(REPORTS_SKIPPED)
             .collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+    }
+
+    fn until_sending(&mut self, server: &Server, topic: &str) -> Result<()> {
+        let deadline = Instant::now() + START_LIMIT;
+        while messages_in(server.broker, topic, QUEUES)? == 0 {
+            if self.child.try_wait()?.is_some() || Instant::now() > deadline {
+                bail!("the official producer did not send: {}", self.last_words());
+            }
+            pause(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    fn last_words(&self) -> String {
+        let text = self.text();
+        let words: Vec<&str> = text.lines().filter(|line| !line.is_empty()).rev().take(4).collect();
+        words.into_iter().rev().collect::<Vec<_>>().join(" / ")
     }
 
     fn text(&self) -> String {
