@@ -1,5 +1,7 @@
 //! Black-box tests: official clients and a real Kubernetes against the real programs.
 //!
-//! [`tap`] records what peers say to each other.
+//! [`rig`] starts a server and remote-controlled official clients; the cases are in `tests/`. [`tap`] records what
+//! peers say to each other. Nothing here knows the product's code: only its programs, its files and its sockets.
 
+pub mod rig;
 pub mod tap;
