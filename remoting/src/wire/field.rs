@@ -226,6 +226,27 @@ impl<T> From<T> for MaybeNegative<T> {
     }
 }
 
+/// In JSON bodies it is a plain number.
+impl<T: serde::Serialize> serde::Serialize for MaybeNegative<T> {
+    fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Negative(number) => out.serialize_i64(*number),
+            Self::Of(value) => value.serialize(out),
+        }
+    }
+}
+
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for MaybeNegative<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        use serde::de::IntoDeserializer;
+        let number: i64 = serde::Deserialize::deserialize(source)?;
+        match u64::try_from(number) {
+            Ok(value) => T::deserialize(value.into_deserializer()).map(Self::Of),
+            Err(_negative) => Ok(Self::Negative(number)),
+        }
+    }
+}
+
 impl<'b, T: Field<'b>> Field<'b> for MaybeNegative<T> {
     #[inline]
     fn parse(value: &'b [u8]) -> Result<Self, Refused> {

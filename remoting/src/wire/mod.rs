@@ -4,6 +4,7 @@
 //! counts what follows it. The header has one of two forms: JSON (0) or ROCKETMQ binary (1).
 
 mod binary;
+pub mod body;
 mod code;
 mod encode;
 mod field;
