@@ -16,7 +16,7 @@ use crate::{
 
 /// How a route is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
+pub(crate) enum Dialect {
     /// JSON as everybody reads it.
     Standard,
     /// As fastjson writes it for clients before 4.9.4: numbers as keys stand bare.
@@ -51,14 +51,14 @@ struct Kept {
 
 /// The encoded routes.
 #[derive(Default)]
-pub struct RouteCache {
+pub(crate) struct RouteCache {
     kept: Mutex<Kept>,
 }
 
 impl RouteCache {
     /// A topic's route as it was encoded under this very stamp.
     #[must_use]
-    pub fn find(&self, topic: &str, stamp: Stamp, dialect: Dialect) -> Option<Bytes> {
+    pub(crate) fn find(&self, topic: &str, stamp: Stamp, dialect: Dialect) -> Option<Bytes> {
         let mut kept = self.kept.lock();
         let entry = kept.entries.get_mut(topic)?;
         if entry.stamp != Some(stamp) {
@@ -68,7 +68,7 @@ impl RouteCache {
     }
 
     /// Keeps a route that was encoded from what had this stamp.
-    pub fn keep(&self, topic: &str, stamp: Stamp, dialect: Dialect, body: Bytes) {
+    pub(crate) fn keep(&self, topic: &str, stamp: Stamp, dialect: Dialect, body: Bytes) {
         let mut kept = self.kept.lock();
         if kept.bytes + body.len() > limits::ROUTE_CACHE_BYTES {
             *kept = Kept::default();

@@ -67,7 +67,8 @@ impl Kv {
             Change::Put { namespace, key, value } => {
                 let known = self.value(namespace, key).map_or(0, |v| key.len() + v.len());
                 let bytes = self.bytes() - known + key.len() + value.len();
-                let new_table = if self.tables.contains_key(namespace) { 0 } else { namespace.len() };
+                let new_table =
+                    if self.tables.contains_key(namespace) { 0 } else { namespace.len() };
                 if bytes + new_table > limits::KV_BYTES {
                     return Err(Full);
                 }

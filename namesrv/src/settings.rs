@@ -92,7 +92,9 @@ pub enum UpdateError {
     #[error("Can not update config in black list.")]
     Forbidden,
     /// The property counts at start only.
-    #[error("{0} takes effect at the start of the name server only: change its file and restart it")]
+    #[error(
+        "{0} takes effect at the start of the name server only: change its file and restart it"
+    )]
     NeedsRestart(&'static str),
     /// The value cannot be used.
     #[error("{0}")]
@@ -136,7 +138,8 @@ impl Settings {
         if let Some(complaint) = update.complaints.iter().find(is_unusable) {
             return Err(UpdateError::Unusable(complaint.to_string()));
         }
-        if let Some(change) = update.changes.iter().find(|change| change.effect == Effect::Restart) {
+        if let Some(change) = update.changes.iter().find(|change| change.effect == Effect::Restart)
+        {
             return Err(UpdateError::NeedsRestart(change.name));
         }
         Ok((update.settings, update.complaints))
@@ -181,6 +184,9 @@ mod tests {
             assert_eq!(before.updated(text), Err(error));
         }
         assert!(before.updated("listenPort=9876").is_ok());
-        assert!(matches!(before.updated("waitSecondsForService=-1"), Err(UpdateError::Unusable(_))));
+        assert!(matches!(
+            before.updated("waitSecondsForService=-1"),
+            Err(UpdateError::Unusable(_))
+        ));
     }
 }

@@ -4,7 +4,9 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use gantry_model::{BrokerId, Epoch, Millis, Perm};
 
-use super::{Address, EPOCH_MEMORY, Link, MASTER, Name, Policy, Routes, SmallestChanged, is_late};
+use super::{
+    Address, EPOCH_MEMORY, Link, Live, MASTER, Name, Policy, Routes, SmallestChanged, is_late,
+};
 
 /// A broker that leaves by its own word.
 #[derive(Debug, Clone)]
@@ -76,14 +78,10 @@ impl Routes {
         // Each group is looked at once, after all its members that leave have left.
         let mut touched: Vec<(Name, Option<BrokerId>, Name)> = Vec::new();
         for at in gone {
-            let Some(live) = self.live.remove(&at) else { continue };
-            self.filter_servers.remove(&at);
+            let Some(live) = self.retire(&at, now) else { continue };
             let Some(group) = self.groups.get_mut(&live.group) else { continue };
             let smallest = group.smallest().map(|(id, _)| id);
             group.members.retain(|_, addr| *addr != at.addr);
-            if let (MASTER, Some(m)) = (live.id, self.masterships.get_mut(&live.group)) {
-                m.last = m.last.max(now);
-            }
             touched.push((live.group, smallest, at.addr));
         }
         if !touched.is_empty() {
@@ -97,6 +95,19 @@ impl Routes {
         }
         announcements.retain(|_| policy.announce_smallest);
         announcements
+    }
+
+    /// Takes a broker out of the tables of who lives. The epoch of a master is remembered from now on.
+    pub(super) fn retire(&mut self, at: &Address, now: Millis) -> Option<Live> {
+        self.filter_servers.remove(at);
+        let live = self.live.remove(at)?;
+        if live.id == MASTER
+            && live.epoch.is_some()
+            && let Some(mastership) = self.masterships.get_mut(&live.group)
+        {
+            mastership.last = mastership.last.max(now);
+        }
+        Some(live)
     }
 
     /// Draws the consequences for a group that a member has left.

@@ -118,7 +118,7 @@ impl Routes {
         }
 
         let smallest_before = self.groups.get(from.group).and_then(|g| g.smallest()).map(|m| m.0);
-        let is_new_id = self.join(from);
+        let is_new_id = self.join(from, now);
         let is_new = !self.live.contains_key(&at);
         let version_before = self.live.get(&at).map(|live| live.version);
         let group = self.names_of(from);
@@ -210,7 +210,7 @@ impl Routes {
     }
 
     /// Puts the broker into its group. Returns whether its id is new there.
-    fn join(&mut self, from: &Registration<'_>) -> bool {
+    fn join(&mut self, from: &Registration<'_>, now: Millis) -> bool {
         let acting_master = from.acting_master.unwrap_or(false);
         let zone = from.zone.map(Name::from);
         let mut changed = false;
@@ -240,8 +240,7 @@ impl Routes {
             if let Some(before) = &before {
                 // Whoever had the id is gone: it shall not be kept alive, nor leave later.
                 let at = Address { cluster: Arc::clone(&group.cluster), addr: Arc::clone(before) };
-                self.live.remove(&at);
-                self.filter_servers.remove(&at);
+                self.retire(&at, now);
             }
         }
         if changed {
@@ -306,17 +305,18 @@ impl Routes {
     }
 
     fn remember(&mut self, from: &Registration<'_>, group: &Name, at: Address, now: Millis) {
+        let servers_before = self.filter_servers.get(&at).cloned();
+        self.retire(&at, now);
         if let (MASTER, Some(epoch)) = (from.id, from.epoch) {
             self.masterships.insert(Arc::clone(group), Mastership { epoch, last: now });
         }
-        if let Some(servers) = &from.filter_servers {
-            let before = self.filter_servers.remove(&at).unwrap_or_default();
-            if before != *servers {
-                self.touch();
-            }
-            if !servers.is_empty() {
-                self.filter_servers.insert(at.clone(), servers.clone());
-            }
+        let servers = from.filter_servers.clone().or_else(|| servers_before.clone());
+        let servers = servers.filter(|servers| !servers.is_empty());
+        if servers != servers_before {
+            self.touch();
+        }
+        if let Some(servers) = servers {
+            self.filter_servers.insert(at.clone(), servers);
         }
         let live = Live {
             group: Arc::clone(group),

@@ -4,8 +4,7 @@ use gantry_model::{BrokerId, Millis, Perm};
 
 use super::{DataVersion, Link, Queues, Registration};
 
-pub(crate) const QUEUES: Queues =
-    Queues { read: 4, write: 4, perm: Perm::READ_WRITE, sys_flag: 0 };
+pub(crate) const QUEUES: Queues = Queues { read: 4, write: 4, perm: Perm::READ_WRITE, sys_flag: 0 };
 
 /// The master of group `a` in cluster `c`, with topics `orders` and `a`.
 pub(crate) fn registration() -> Registration<'static> {
