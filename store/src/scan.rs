@@ -1,0 +1,94 @@
+//! Reads the log forward record by record, across files, through a buffer: a mapping would turn a bad sector into a signal.
+
+use std::io;
+
+use gantry_model::record::{Check, ParseError, Record, Unit};
+
+use crate::{disk::Wait, log::Log};
+
+/// Bytes read at once; at least two of the largest records.
+const WINDOW: usize = 4 << 20;
+
+/// Where and why a scan ended.
+pub(crate) struct End {
+    pub(crate) position: u64,
+    pub(crate) cause: String,
+}
+
+/// A position in the log and the bytes around it.
+pub(crate) struct Scan<'a> {
+    log: &'a Log,
+    record_max: usize,
+    position: u64,
+    /// Bytes of the log from `buffer_at` on.
+    buffer: Vec<u8>,
+    buffer_at: u64,
+    next: u64,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) fn new(log: &'a Log, position: u64, record_max: usize) -> Self {
+        Self { log, record_max, position, buffer: Vec::new(), buffer_at: position, next: position }
+    }
+
+    /// The next record and where it is; its CRC fits and it says its own position.
+    pub(crate) fn next(&mut self) -> io::Result<Result<(u64, Record<'_>), End>> {
+        self.position = self.next;
+        let mut refilled = false;
+        loop {
+            let position = self.position;
+            let Some(segment) = self.log.segment_of(position) else {
+                return Ok(Err(End { position, cause: "the last file is full".into() }));
+            };
+            let within = usize::try_from(position - self.buffer_at).unwrap_or(usize::MAX);
+            let at_hand = self.buffer.get(within..).unwrap_or_default();
+            let outcome = Unit::parse(at_hand, Check::Trust);
+            let file_end = segment.base + self.log.segment_size;
+            match outcome {
+                Err(ParseError::Short { .. }) if !refilled => {
+                    self.fill(position, file_end)?;
+                    refilled = true;
+                }
+                Ok(Unit::Blank { len }) if position + len as u64 == file_end => {
+                    self.position = file_end;
+                    self.next = file_end;
+                    refilled = false;
+                    self.buffer.clear();
+                    self.buffer_at = file_end;
+                }
+                _ => break,
+            }
+        }
+        let position = self.position;
+        let within = usize::try_from(position - self.buffer_at).unwrap_or(usize::MAX);
+        let at_hand = self.buffer.get(within..).unwrap_or_default();
+        match Unit::parse(at_hand, Check::Crc) {
+            Ok(Unit::Record(record))
+                if record.position.0 == position && record.len <= self.record_max =>
+            {
+                self.next = position + record.len as u64;
+                Ok(Ok((position, record)))
+            }
+            Ok(Unit::Record(record)) => {
+                let cause =
+                    format!("a record of position {} and {} bytes", record.position, record.len);
+                Ok(Err(End { position, cause }))
+            }
+            Ok(Unit::Blank { len }) => Ok(Err(End {
+                position,
+                cause: format!("a filler of {len} bytes that ends in the file"),
+            })),
+            Err(e) => Ok(Err(End { position, cause: e.to_string() })),
+        }
+    }
+
+    fn fill(&mut self, position: u64, file_end: u64) -> io::Result<()> {
+        let window = WINDOW.max(2 * self.record_max);
+        let len = usize::try_from(file_end - position).unwrap_or(usize::MAX).min(window);
+        self.buffer.resize(len, 0);
+        self.buffer_at = position;
+        let Some(segment) = self.log.segment_of(position) else { return Ok(()) };
+        let file = segment.file(&*self.log.disk, Wait::Disk)?;
+        file.read_at(position - segment.base, &mut self.buffer, Wait::Disk)
+    }
+}
