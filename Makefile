@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 CLUSTER := e2e/cluster
 
-.PHONY: help demo demo-down test test-unit test-clients test-api test-node check fix images cluster-up cluster-down bench
+.PHONY: help demo demo-down test test-unit test-clients test-api test-node check audit fix images cluster-up cluster-down bench
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -37,10 +37,13 @@ check: ## formatting, lints, house rules, dependencies, shell scripts; writes no
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo xtask tidy
-	@command -v cargo-deny > /dev/null || { echo "check: installing cargo-deny from crates.io, once"; cargo install --quiet --locked cargo-deny; }
-	cargo deny check
+	@command -v cargo-deny > /dev/null || { echo "check: installing cargo-deny from crates.io, once"; cargo install --quiet --locked cargo-deny@0.20.2; }
+	cargo deny --log-level error check bans licenses sources
 	@$(CLUSTER)/need shellcheck=shellcheck
 	shellcheck -x -P SCRIPTDIR $$(git ls-files | xargs grep -lE '^#!/bin/(ba)?sh' --)
+
+audit: ## known vulnerabilities of the libraries in use; asks the RustSec database
+	cargo deny check advisories
 
 fix: ## formats, and makes the generated files anew
 	cargo fmt --all
