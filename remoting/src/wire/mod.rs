@@ -9,6 +9,8 @@ mod code;
 mod encode;
 mod field;
 mod frame;
+#[cfg(test)]
+mod golden;
 mod head;
 mod json;
 mod language;

@@ -3,6 +3,7 @@
 //!
 //! One file per family holds the headers; `table.rs` holds the codes and who serves them.
 
+pub mod admin;
 pub mod client;
 pub mod consume;
 pub mod namesrv;

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write};
 
-use super::{RequestError, client, consume, namesrv, send};
+use super::{RequestError, admin, client, consume, namesrv, send};
 use crate::wire::{Frame, NoFields};
 
 /// What is asked. Codes without a name here are kept as they are.
@@ -300,6 +300,76 @@ table! {
             "Set a group's offsets by time.";
         INVOKE_BROKER_TO_GET_CONSUMER_STATUS => GetConsumerStatus(client::GetConsumerStatus<'a>),
             "Passed on to clients: their offsets.";
+        UPDATE_AND_CREATE_TOPIC => CreateTopic(admin::CreateTopic<'a>), "Create or change a topic.";
+        UPDATE_AND_CREATE_TOPIC_LIST => CreateTopics(NoFields), "Create or change topics.";
+        DELETE_TOPIC_IN_BROKER => DeleteTopic(admin::OfTopic<'a>), "Delete a topic.";
+        GET_ALL_TOPIC_CONFIG => GetAllTopicConfig(admin::GetAllTopicConfig<'a>),
+            "All topics' settings.";
+        GET_TOPIC_CONFIG => GetTopicConfig(admin::OfTopic<'a>), "A topic's settings.";
+        UPDATE_BROKER_CONFIG => UpdateBrokerConfig(NoFields), "Change settings.";
+        GET_BROKER_CONFIG => GetBrokerConfig(NoFields), "Read settings.";
+        GET_BROKER_RUNTIME_INFO => GetBrokerRuntimeInfo(NoFields), "How the broker does.";
+        UPDATE_AND_CREATE_SUBSCRIPTIONGROUP => CreateSubscriptionGroup(NoFields),
+            "Create or change a consumer group.";
+        UPDATE_AND_CREATE_SUBSCRIPTIONGROUP_LIST => CreateSubscriptionGroups(NoFields),
+            "Create or change consumer groups.";
+        GET_ALL_SUBSCRIPTIONGROUP_CONFIG =>
+            GetAllSubscriptionGroup(admin::GetAllSubscriptionGroup<'a>),
+            "All consumer groups' settings.";
+        GET_SUBSCRIPTIONGROUP_CONFIG => GetSubscriptionGroup(admin::OfGroup<'a>),
+            "A consumer group's settings.";
+        DELETE_SUBSCRIPTIONGROUP => DeleteSubscriptionGroup(admin::DeleteSubscriptionGroup<'a>),
+            "Delete a consumer group.";
+        GET_TOPIC_STATS_INFO => GetTopicStats(admin::OfTopic<'a>),
+            "Where a topic's queues begin and end.";
+        GET_CONSUMER_CONNECTION_LIST =>
+            GetConsumerConnectionList(admin::GetConsumerConnectionList<'a>),
+            "The members of a consumer group.";
+        GET_PRODUCER_CONNECTION_LIST =>
+            GetProducerConnectionList(admin::GetProducerConnectionList<'a>),
+            "The members of a producer group.";
+        GET_ALL_PRODUCER_INFO => GetAllProducerInfo(NoFields), "All producers.";
+        GET_CONSUME_STATS => GetConsumeStats(admin::GetConsumeStats<'a>),
+            "How far a group is behind.";
+        GET_BROKER_CONSUME_STATS => GetBrokerConsumeStats(admin::GetBrokerConsumeStats),
+            "How far all groups are behind.";
+        QUERY_TOPIC_CONSUME_BY_WHO => QueryTopicConsumeByWho(admin::OfTopic<'a>),
+            "Which groups consume a topic.";
+        QUERY_TOPICS_BY_CONSUMER => QueryTopicsByConsumer(admin::OfGroup<'a>),
+            "Which topics a group consumes.";
+        QUERY_SUBSCRIPTION_BY_CONSUMER =>
+            QuerySubscriptionByConsumer(admin::QuerySubscriptionByConsumer<'a>),
+            "A group's subscription to a topic.";
+        QUERY_CONSUME_TIME_SPAN => QueryConsumeTimeSpan(admin::QueryConsumeTimeSpan<'a>),
+            "Which times a group's offsets stand for.";
+        GET_SYSTEM_TOPIC_LIST_FROM_BROKER => GetSystemTopicList(NoFields),
+            "The broker's own topics.";
+        CLEAN_EXPIRED_CONSUMEQUEUE => CleanExpiredConsumeQueue(NoFields),
+            "Delete queue files that point before the log.";
+        CLEAN_UNUSED_TOPIC => CleanUnusedTopic(NoFields), "Delete queues of deleted topics.";
+        DELETE_EXPIRED_COMMITLOG => DeleteExpiredCommitLog(NoFields),
+            "Delete log files whose time is over.";
+        QUERY_CORRECTION_OFFSET => QueryCorrectionOffset(admin::QueryCorrectionOffset<'a>),
+            "Where groups that are ahead of another stand.";
+        CLONE_GROUP_OFFSET => CloneGroupOffset(admin::CloneGroupOffset<'a>),
+            "Give a group the offsets of another.";
+        VIEW_BROKER_STATS_DATA => ViewBrokerStatsData(admin::ViewBrokerStatsData<'a>),
+            "Rates of one thing.";
+        QUERY_CONSUME_QUEUE => QueryConsumeQueue(admin::QueryConsumeQueue<'a>),
+            "The entries of a queue.";
+        RESUME_CHECK_HALF_MESSAGE => ResumeCheckHalfMessage(admin::ResumeCheckHalfMessage<'a>),
+            "Ask again about a half message that was given up.";
+        UPDATE_AND_GET_GROUP_FORBIDDEN => UpdateGroupForbidden(admin::UpdateGroupForbidden<'a>),
+            "Whether a group may read a topic.";
+        GET_ALL_CONSUMER_OFFSET => GetAllConsumerOffset(NoFields),
+            "How far all groups have consumed.";
+        GET_ALL_DELAY_OFFSET => GetAllDelayOffset(NoFields),
+            "How far delayed messages are delivered.";
+        EXCHANGE_BROKER_HA_INFO => ExchangeHaInfo(admin::ExchangeHaInfo<'a>),
+            "Between replicas: who is the master, and from where to replicate.";
+        GET_BROKER_HA_STATUS => GetBrokerHaStatus(NoFields), "How replication goes.";
+        RESET_MASTER_FLUSH_OFFSET => ResetMasterFlushOffset(admin::ResetMasterFlushOffset),
+            "Set what a slave believes that its master has flushed.";
         NOTIFY_MIN_BROKER_ID_CHANGE => NotifyMinBrokerIdChange(namesrv::NotifyMinBrokerIdChange<'a>),
             "From a NameServer: which replica of the group is the first.";
     }
