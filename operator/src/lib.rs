@@ -6,5 +6,13 @@
 //! is remembered between two runs but what the objects themselves say, so an operator that is killed
 //! between any two calls ends in the same state. It never writes a user's `spec`.
 
+pub mod apply;
+pub mod cluster;
 pub mod condition;
+pub mod context;
 pub mod crd;
+pub mod events;
+pub mod lease;
+pub mod metrics;
+pub mod run;
+pub mod settings;

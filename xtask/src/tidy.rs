@@ -27,9 +27,18 @@ const PURE: &[&str] = &[
     "remoting/src/wire",
     "namesrv/src/routes.rs",
     "namesrv/src/routes",
-    "operator/src/build",
-    "operator/src/validate.rs",
-    "operator/src/plan.rs",
+    "operator/src/condition.rs",
+    "operator/src/crd",
+    "operator/src/cluster/build",
+    "operator/src/cluster/health.rs",
+    "operator/src/cluster/status.rs",
+    "operator/src/cluster/step.rs",
+    "operator/src/cluster/validate.rs",
+    "operator/src/topic/plan.rs",
+    "operator/src/topic/status.rs",
+    "operator/src/group/plan.rs",
+    "operator/src/group/status.rs",
+    "operator/src/lag/count.rs",
 ];
 
 /// What a pure module must not name.

@@ -223,7 +223,7 @@ impl Default for Brokers {
 }
 
 /// Properties of broker.conf that the operator writes; a user's value would break the cluster.
-pub(super) const RESERVED_PROPERTIES: &[&str] = &[
+pub(crate) const RESERVED_PROPERTIES: &[&str] = &[
     "brokerId",
     "brokerName",
     "brokerClusterName",

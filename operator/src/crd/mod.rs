@@ -17,6 +17,7 @@ use k8s_openapi::{
 use kube::CustomResourceExt;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::broker_cluster::RESERVED_PROPERTIES;
 pub use self::{
     broker_cluster::{
         BrokerCluster, BrokerClusterSpec, BrokerClusterStatus, Brokers, BrokersStatus,

@@ -82,15 +82,15 @@ fn tidy(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// Amounts of CPU, memory and the like by name. Strings only: the pattern refuses here what the API
-/// server would otherwise refuse in the Pod, where the user does not see it.
+/// Amounts of CPU, memory and the like by name. The pattern refuses here what the API server would
+/// otherwise refuse in the Pod, where the user does not see it.
 pub(crate) fn quantities(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "maxProperties": 16,
         "additionalProperties": {
-            "type": "string",
-            "maxLength": 32,
+            "anyOf": [{ "type": "integer" }, { "type": "string" }],
+            "x-kubernetes-int-or-string": true,
             "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi|E|Ei)?$",
         }
     })
