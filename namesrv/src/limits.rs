@@ -16,7 +16,5 @@ pub const SILENCE_DEFAULT: Millis = Millis(120_000);
 pub const ROUTE_CACHE_BYTES: usize = 64 << 20;
 /// Bytes of keys and values that the key-value configuration may hold.
 pub const KV_BYTES: usize = 16 << 20;
-/// Bytes that a compressed registration may inflate to.
-pub const REGISTRATION_BYTES: u64 = 64 << 20;
 /// Changes of files, and changes of smallest ids, that may wait.
 pub const WAITING: usize = 256;

@@ -3,6 +3,7 @@
 use gantry_model::Millis;
 use gantry_remoting::wire::{
     Answer, Body, ResponseCode,
+    body::Form,
     request::namesrv::{
         BrokerHeartbeat, OfBroker, QueryDataVersionReply, RegisterBroker, RegisterBrokerReply,
     },
@@ -20,11 +21,11 @@ pub(crate) fn register(header: &RegisterBroker<'_>, call: Call<'_, '_>) {
     if !is_intact(header, call.frame.body()) {
         return call.refuse(ResponseCode::SYSTEM_ERROR, "crc32 not match");
     }
-    let announced =
-        match body::registration(call.frame.body(), header.compressed, call.frame.version()) {
-            Ok(announced) => announced,
-            Err(error) => return call.refuse(ResponseCode::SYSTEM_ERROR, error),
-        };
+    let form = if header.compressed { Form::Compressed } else { Form::Plain };
+    let announced = match body::registration(call.frame.body(), form, call.frame.version()) {
+        Ok(announced) => announced,
+        Err(error) => return call.refuse(ResponseCode::SYSTEM_ERROR, error),
+    };
     // The connection is watched before the tables know it: it may close at any moment.
     call.session.is_broker = true;
     call.state.links.lock().insert(call.session.link(), call.session.peer.clone());
@@ -88,7 +89,7 @@ fn registration<'a>(
         mappings: announced
             .mappings
             .iter()
-            .map(|m| (m.topic.as_str(), m.group.as_str(), m.mapping.clone()))
+            .map(|(topic, group, part)| (topic.as_str(), group.as_str(), part.clone()))
             .collect(),
         filter_servers: announced.filter_servers.clone(),
         link: call.session.link(),

@@ -28,6 +28,7 @@ use std::{
 
 use foldhash::fast::FixedState;
 use gantry_model::{BrokerId, Epoch, Millis, Perm};
+use gantry_remoting::wire::body::TopicQueueMappingInfo;
 
 pub use answer::{Route, RouteGroup, in_zone};
 pub use leave::Departure;
@@ -73,7 +74,7 @@ pub struct Queues {
 }
 
 /// The part of a static topic that one group serves, as the broker sent it; it is passed on unread.
-pub type Mapping = Arc<serde_json::Value>;
+pub type Mapping = Arc<TopicQueueMappingInfo>;
 
 /// What the operator of the server decided about the tables' behaviour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
