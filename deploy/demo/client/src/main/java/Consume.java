@@ -18,7 +18,7 @@ import org.apache.rocketmq.common.message.MessageExt;
 public final class Consume {
   private static final int TICK_MILLIS = 500;
   private static final int QUIET_TICKS = 10;
-  private static final int LISTED = 20_000;
+  private static final int LISTED = 2_000;
 
   /** What has come of one run. */
   private static final class Run {

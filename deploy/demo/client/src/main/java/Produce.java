@@ -91,7 +91,8 @@ public final class Produce {
       }
       return true;
     } catch (Exception e) {
-      System.out.printf("run=%s unknown=%d because=%s%n", run, n, e);
+      Throwable cause = e.getCause() == null ? e : e.getCause();
+      System.out.printf("run=%s unknown=%d because=%s%n", run, n, cause);
       return false;
     }
   }
