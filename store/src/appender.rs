@@ -4,6 +4,8 @@
 //!
 //! Behind the last record of a write there are always at least 8 zero bytes, so that old bytes of a file that is used again are
 //! never taken for records. Zeros go up to the end of the page, which also spares reading the page when it isn't cached.
+//! Where every write is flushed, small writes put many zeros at once: the first flush of blocks that were only allocated
+//! has the file system commit its journal (0.9 ms against 0.2 ms for blocks that were written before).
 
 use std::{
     io::{self, IoSlice},
@@ -21,12 +23,17 @@ use crate::{
     disk::{DiskFile, is_full},
     log::{Log, Segment},
     queue::{QueueHandle, Unit},
+    settings::{Flush, Settings},
 };
 
 const PAGE: u64 = 4096;
 /// Zero bytes that follow the last record at least.
 const GUARD: u64 = 8;
-static ZEROS: [u8; 2 * 4096] = [0; 2 * 4096];
+/// What is zeroed at once where every write is flushed.
+const AHEAD: u64 = 1 << 20;
+/// Bytes from which a write is large: its flush costs more than the journal, so nothing is zeroed for those behind it.
+const LARGE: u64 = 128 << 10;
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 /// Rounds that the holder of the role works for others before the store's own thread takes over.
 const ROUNDS_MAX: usize = 4;
 /// Units in memory from which appends are refused.
@@ -61,6 +68,7 @@ pub(crate) struct Appender {
     /// Units that are only in memory, about.
     units: AtomicUsize,
     record_max: usize,
+    flush: Flush,
 }
 
 /// What the appender needs of the store.
@@ -97,7 +105,7 @@ impl Appender {
         segment: Arc<Segment>,
         file: Arc<dyn DiskFile>,
         at: u64,
-        record_max: usize,
+        settings: &Settings,
     ) -> Self {
         let tip =
             Tip { segment, file, at, zeroed_to: at, stored: Millis::ZERO, listed: Vec::new() };
@@ -106,7 +114,8 @@ impl Appender {
             waiting: Mutex::default(),
             waiting_len: AtomicUsize::new(0),
             units: AtomicUsize::new(0),
-            record_max,
+            record_max: settings.record_max,
+            flush: settings.flush,
         }
     }
 
@@ -235,7 +244,7 @@ impl Appender {
         }
         let mut runs = Vec::with_capacity(1);
         let (count, refusal) = place_all(tip, around, batches, &mut runs);
-        if let Err(e) = write_runs(tip, around.log().segment_size, batches, &runs) {
+        if let Err(e) = write_runs(tip, (around.log().segment_size, self.flush), batches, &runs) {
             around.write_failed(&e);
             return (stored, 0, Some(Refusal::Failed));
         }
@@ -342,7 +351,12 @@ fn roll(
     Ok(())
 }
 
-fn write_runs(tip: &mut Tip, size: u64, batches: &[Batch], runs: &[Run]) -> io::Result<()> {
+fn write_runs(
+    tip: &mut Tip,
+    (size, flush): (u64, Flush),
+    batches: &[Batch],
+    runs: &[Run],
+) -> io::Result<()> {
     for (index, run) in runs.iter().enumerate() {
         let next = runs.get(index + 1).map(|next| next.segment.base);
         let end = run.at + run.len;
@@ -358,9 +372,12 @@ fn write_runs(tip: &mut Tip, size: u64, batches: &[Batch], runs: &[Run]) -> io::
             filler = filler_of(base - end);
             parts.push(IoSlice::new(&filler));
         } else if run.len > 0 && end + GUARD > tip.zeroed_to.max(run.segment.base) {
-            let zeros = padding(end, run.segment.base + size);
-            parts.push(IoSlice::new(ZEROS.get(..zeros).unwrap_or(&ZEROS)));
-            tip.zeroed_to = end + zeros as u64;
+            let unit = if flush == Flush::Sync && run.len < LARGE { AHEAD } else { PAGE };
+            let zeros = padding(end, unit, run.segment.base + size);
+            for part in zero_slices(zeros) {
+                parts.push(part);
+            }
+            tip.zeroed_to = end + zeros;
         }
         if run.len > 0 || next.is_some() {
             run.file.write_at(run.at - run.segment.base, &mut parts)?;
@@ -380,9 +397,19 @@ fn filler_of(remaining: u64) -> [u8; 8] {
     head
 }
 
-/// Zeros to be written behind `end`: to the end of the page, at least the guard, at most to the end of the file.
-fn padding(end: u64, file_end: u64) -> usize {
-    let to_page = (PAGE - end % PAGE) % PAGE;
-    let zeros = if to_page < GUARD { to_page + PAGE } else { to_page };
-    usize::try_from(zeros.min(file_end - end)).unwrap_or(0)
+/// How many zeros are written behind `end`: to the end of the page or unit, at least the guard, at most to the end of the
+/// file.
+fn padding(end: u64, unit: u64, file_end: u64) -> u64 {
+    let to_unit = (unit - end % unit) % unit;
+    let zeros = if to_unit < GUARD { to_unit + unit } else { to_unit };
+    zeros.min(file_end - end)
+}
+
+/// So many zeros, in pieces.
+fn zero_slices(mut zeros: u64) -> impl Iterator<Item = IoSlice<'static>> {
+    std::iter::from_fn(move || {
+        let now = usize::try_from(zeros).unwrap_or(usize::MAX).min(ZEROS.len());
+        zeros -= now as u64;
+        ZEROS.get(..now).filter(|some| !some.is_empty()).map(IoSlice::new)
+    })
 }

@@ -473,7 +473,7 @@ impl Opening {
         mark.write_at(0, &mut [IoSlice::new(pid.as_bytes())]).map_err(at(abort))?;
         self.disk.sync_dir(&self.layout.root).map_err(at(&self.layout.root))?;
 
-        let appender = Appender::new(segment, file, end, self.settings.record_max);
+        let appender = Appender::new(segment, file, end, &self.settings);
         appender.resume(self.stored, self.units.listed, self.units.count);
         let parts = Parts {
             settings: self.settings,
