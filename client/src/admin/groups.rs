@@ -4,8 +4,8 @@ use gantry_model::{Group, Topic};
 use gantry_remoting::wire::body::{
     ConsumeStats, ConsumerConnection, GroupList, SubscriptionGroupConfig, SubscriptionGroupTable,
 };
-use gantry_remoting::wire::request::upkeep::{
-    DeleteGroup, GetConsumeStats, OfConsumerGroup, OfGroup, OfTopic,
+use gantry_remoting::wire::request::admin::{
+    DeleteSubscriptionGroup, GetConsumeStats, GetConsumerConnectionList, OfGroup, OfTopic,
 };
 use gantry_remoting::wire::{NoFields, RequestCode, ResponseCode};
 
@@ -30,8 +30,10 @@ impl BrokerAdmin<'_> {
 
     /// Deletes a group.
     pub async fn delete_group(&self, group: &Group, offsets: Offsets) -> Result<(), ClientError> {
-        let header =
-            DeleteGroup { group_name: group.as_str(), clean_offset: offsets == Offsets::Deleted };
+        let header = DeleteSubscriptionGroup {
+            group_name: group.as_str(),
+            clean_offset: offsets == Offsets::Deleted,
+        };
         self.ask(RequestCode::DELETE_SUBSCRIPTIONGROUP, &header).await.map(drop)
     }
 
@@ -71,7 +73,7 @@ impl BrokerAdmin<'_> {
         &self,
         group: &Group,
     ) -> Result<Option<ConsumerConnection>, ClientError> {
-        let header = OfConsumerGroup { consumer_group: group.as_str() };
+        let header = GetConsumerConnectionList { consumer_group: group.as_str() };
         let answer = self.body(RequestCode::GET_CONSUMER_CONNECTION_LIST, &header).await;
         absent_is_none(answer, ResponseCode::CONSUMER_NOT_ONLINE)
     }

@@ -2,7 +2,7 @@
 
 use gantry_model::{Topic, names::AUTO_CREATE_TOPIC};
 use gantry_remoting::wire::body::{TopicConfig, TopicConfigTable, TopicStats};
-use gantry_remoting::wire::request::upkeep::{CreateTopic, OfTopic};
+use gantry_remoting::wire::request::admin::{CreateTopic, OfTopic};
 use gantry_remoting::wire::{NoFields, RequestCode, ResponseCode};
 
 use super::{BrokerAdmin, absent_is_none};
@@ -19,11 +19,12 @@ impl BrokerAdmin<'_> {
             default_topic: Some(AUTO_CREATE_TOPIC),
             read_queue_nums: config.read_queue_nums,
             write_queue_nums: config.write_queue_nums,
-            perm: config.perm.into(),
+            perm: config.perm,
             topic_filter_type: Some(config.topic_filter_type.name()),
             topic_sys_flag: Some(config.topic_sys_flag),
             order: config.order,
             attributes: (!changes.is_empty()).then_some(changes.as_str()),
+            force: false,
         };
         self.ask(RequestCode::UPDATE_AND_CREATE_TOPIC, &header).await.map(drop)
     }

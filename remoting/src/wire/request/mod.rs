@@ -9,7 +9,6 @@ pub mod consume;
 pub mod namesrv;
 pub mod send;
 mod table;
-pub mod upkeep;
 
 pub use table::{BrokerRequest, ClientRequest, NamesrvRequest, RequestCode, docs};
 
