@@ -39,6 +39,7 @@ check: ## formatting, lints, house rules, dependencies, shell scripts; writes no
 	cargo xtask tidy
 	@command -v cargo-deny > /dev/null || { echo "check: installing cargo-deny from crates.io, once"; cargo install --quiet --locked cargo-deny@0.20.2; }
 	cargo deny --log-level error check bans licenses sources
+	diff <(deploy/manifests/render) deploy/manifests/gantry-operator.yaml || { echo 'deploy/manifests is not fresh: make fix'; exit 1; }
 	@$(CLUSTER)/need shellcheck=shellcheck
 	shellcheck -x -P SCRIPTDIR $$(git ls-files | xargs grep -lE '^#!/bin/(ba)?sh' --)
 
@@ -48,6 +49,7 @@ audit: ## known vulnerabilities of the libraries in use; asks the RustSec databa
 fix: ## formats, and makes the generated files anew
 	cargo fmt --all
 	cargo xtask generate
+	deploy/manifests/render > deploy/manifests/gantry-operator.yaml
 
 images: ## the container images in target/images, without Docker
 	@deploy/images/build
