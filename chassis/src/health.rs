@@ -6,11 +6,13 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 /// The health of a process. Clones share it.
 #[derive(Clone, Default)]
 pub struct Health {
     state: Arc<Mutex<State>>,
+    released: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -60,6 +62,18 @@ impl Health {
         state.held.is_empty() && state.broken.is_none()
     }
 
+    /// Returns when nothing is missing.
+    pub async fn until_ready(&self) {
+        loop {
+            // Registered before the look, so that a release in between wakes it.
+            let released = self.released.notified();
+            if self.is_ready() {
+                return;
+            }
+            released.await;
+        }
+    }
+
     /// Declares that only a restart helps. The first reason is kept.
     pub fn declare_broken(&self, reason: impl Into<String>) {
         self.state.lock().broken.get_or_insert_with(|| reason.into());
@@ -76,6 +90,7 @@ impl Latch {
     /// The condition holds.
     pub fn release(&self) {
         self.health.state.lock().held.remove(&self.id);
+        self.health.released.notify_waiters();
     }
 
     /// The condition holds no longer.
@@ -106,6 +121,19 @@ mod tests {
         assert!(health.is_ready());
         store.hold();
         assert_eq!(health.missing(), ["store"]);
+    }
+
+    #[tokio::test]
+    async fn the_last_release_is_awaited() {
+        let health = Health::new();
+        let (store, routes) = (health.latch("store"), health.latch("routes"));
+        let releases = async {
+            store.release();
+            tokio::task::yield_now().await;
+            routes.release();
+        };
+        tokio::join!(health.until_ready(), releases);
+        assert!(health.is_ready());
     }
 
     #[test]
