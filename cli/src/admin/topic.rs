@@ -94,9 +94,8 @@ pub(super) async fn run(command: Command, admin: &Admin, format: Format) -> anyh
             let brokers = admin.masters(&cluster).await?.len();
             ensure!(brokers > 0, "cluster {cluster} has no master");
             admin.upsert_topic(&cluster, &config).await?;
-            output::line(&format!(
-                "Topic {topic} has {queues} queues on each of {brokers} brokers of {cluster}."
-            ))
+            let each = if brokers == 1 { "the broker" } else { "each broker" };
+            output::line(&format!("Topic {topic} has {queues} queues on {each} of {cluster}."))
         }
         Command::Route { topic } => route(admin, &Topic::new(&topic)?, format).await,
         Command::Delete { topic, cluster: named, yes } => {
