@@ -29,9 +29,9 @@ test-clients: ## official Java and Go clients against the real programs
 test-api: ## the operator against a real API server without nodes
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(CLUSTER)/light "$$dir/api" true
 
-test-node: ## a real Kubernetes node, and the demo on it
+test-node: ## a real Kubernetes node, the demo on it, and a broker killed under load
 	@$(CLUSTER)/test
-	@CLUSTER_DIR=$$(mktemp -d) && export CLUSTER_DIR && trap '$(CLUSTER)/down' EXIT && deploy/demo/run
+	@CLUSTER_DIR=$$(mktemp -d) && export CLUSTER_DIR && trap '$(CLUSTER)/down' EXIT && deploy/demo/run && $(CLUSTER)/kill-broker
 
 check: ## formatting, lints, house rules, dependencies, shell scripts; writes nothing
 	cargo fmt --all --check
