@@ -163,6 +163,11 @@ fn settle(core: &Core, house: &mut House, depth: Depth) -> io::Result<()> {
         let mut tip = core.appender.lock();
         (std::mem::take(&mut tip.listed), tip.at())
     };
+    // A unit must never be on the disk before its record: after a power loss it would refer to whatever is there then.
+    flush(core);
+    if core.has_failed() {
+        return Ok(());
+    }
     write_units(core, house, &listed)?;
     let mut own = house.checkpoint.own.unwrap_or_default();
     let moved = own.written != end;
@@ -170,10 +175,6 @@ fn settle(core: &Core, house: &mut House, depth: Depth) -> io::Result<()> {
     own.boot_id = core.disk.boot_id();
     own.clean_end = None;
     if depth == Depth::Durable && (own.durable != end || moved) {
-        flush(core);
-        if core.has_failed() {
-            return Ok(());
-        }
         sync_queues(core, house)?;
         own.durable = end;
         house.checkpoint.log_time = stored;
@@ -207,7 +208,7 @@ fn write_units(core: &Core, house: &mut House, listed: &[QueueHandle]) -> io::Re
 
 fn sync_queues(core: &Core, house: &mut House) -> io::Result<()> {
     let made = core.queues.files.take_made();
-    if house.dirty.len() + made.len() > SYNC_ALL_FILES {
+    if house.inherited || house.dirty.len() + made.len() > SYNC_ALL_FILES {
         core.disk.sync_all(&core.layout.queues)?;
     } else {
         for file in house.dirty.values() {
@@ -222,6 +223,7 @@ fn sync_queues(core: &Core, house: &mut House) -> io::Result<()> {
         }
     }
     house.dirty.clear();
+    house.inherited = false;
     Ok(())
 }
 

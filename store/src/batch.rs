@@ -51,13 +51,17 @@ impl Batch {
         Self { bytes: Vec::with_capacity(bytes), entries: Vec::new() }
     }
 
-    /// Encodes a message behind the others. The queue's topic and id are those of the draft.
+    /// Encodes a message behind the others. The queue's topic and id are those of the draft. Properties that end with a
+    /// NUL byte are refused: that is how recovery knows a torn record.
     pub fn push(
         &mut self,
         queue: &QueueHandle,
         draft: &Draft<'_>,
         tags: Tags,
     ) -> Result<(), EncodeError> {
+        if draft.properties.as_bytes().last() == Some(&0) {
+            return Err(EncodeError::Properties(draft.properties.as_bytes().len()));
+        }
         let len = draft.encode(&mut self.bytes)?;
         self.entries.push(Entry {
             queue: queue.clone(),

@@ -156,12 +156,11 @@ impl Log {
         self.disk.create_dir(&self.spares)?;
         self.disk.create_dir(&self.dir)?;
         let (spare, file) = self.spare(base)?;
-        // Old records at the start would be taken for this file's by a Java broker, which trusts magic code and CRC.
-        file.write_at(0, &mut [io::IoSlice::new(&[0; 4096])])?;
         file.sync_data()?;
         let path = layout::file(&self.dir, base);
         self.disk.rename(&spare, &path)?;
         self.disk.sync_dir(&self.dir)?;
+        self.disk.sync_dir(&self.spares)?;
         let added = segment(&self.dir, base, Some(file));
         let mut segments = Vec::clone(&self.segments.load());
         segments.push(Arc::clone(&added));
@@ -174,6 +173,9 @@ impl Log {
             if entry.kind == EntryKind::File && entry.len == self.segment_size {
                 let path = self.spares.join(&entry.name);
                 let file = self.disk.create(&path, self.segment_size, Reserve::Blocks)?;
+                // Old bytes could be taken for the end of a record that a crash has torn, or by a Java broker, which
+                // trusts magic code and CRC, for records.
+                file.zero_from(0)?;
                 return Ok((path, file));
             }
         }

@@ -233,6 +233,8 @@ impl Queue {
         }
         self.next.store(offset, Ordering::Relaxed);
         self.end.store(offset, Ordering::SeqCst);
+        let mut min = self.min.lock();
+        min.offset = min.offset.min(offset);
     }
 
     /// Recovery: an empty queue begins at `offset`.

@@ -119,10 +119,17 @@ impl Queues {
             }))
         };
         let written = log.written();
-        let mut end = partition(*last, last + files.file_units, |offset| {
-            let unit = unit(offset)?;
-            Ok(unit.size > 0 && unit.position < written)
-        })?;
+        let mut end = *first;
+        for start in starts.iter().rev() {
+            end = partition(*start, start + files.file_units, |offset| {
+                let unit = unit(offset)?;
+                Ok(unit.size > 0 && unit.position < written)
+            })?;
+            // A file may have been made and no unit written.
+            if end > *start {
+                break;
+            }
+        }
         // Units may be left of records that recovery has cut off; their places may hold other records by now.
         while end > *first {
             let last = unit(end - 1)?;

@@ -17,7 +17,7 @@ use std::{
 
 use gantry_model::{
     Millis, PhysicalOffset, Topic,
-    record::{Check, MAGIC_V1, MAGIC_V2, Record},
+    record::{Check, MAGIC_V1, Record},
 };
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     disk::{Disk, EntryKind, Reserve, Wait, is_full},
     files::OpenFiles,
     layout::{self, Layout},
-    log::{Log, Place},
+    log::{Log, Place, Segment},
     queue::{QueueFiles, QueueHandle, Unit},
     queues::Queues,
     scan::{End, Scan},
@@ -144,6 +144,8 @@ pub(crate) fn open(
         }
         other => other.map_err(at(&layout.lock))?,
     };
+    // A process before this one may have been killed before the names that it gave were durable.
+    disk.sync_dir(&layout.log).map_err(at(&layout.log))?;
     let mut opening = Opening::new(disk, settings, layout)?;
     let end = opening.recover()?;
     opening.finish(end, lock)
@@ -321,6 +323,13 @@ impl Opening {
         file.read_at(within, &mut head, Wait::Disk).map_err(at(&segment.path))?;
         let blank = head.iter().all(|byte| *byte == 0);
         let later = self.later_segments(segment.base)?;
+        if !self.report.clean {
+            // They were made ahead of need. A power loss may leave pieces of records in them.
+            let segments = self.log.segments();
+            let unused =
+                |other: &&Arc<Segment>| other.base > segment.base && !later.contains(&other.base);
+            segments.iter().filter(unused).try_for_each(|unused| self.empty(unused))?;
+        }
         // While the machine ran on, what was written is there: behind zeros nothing can follow.
         let searched = if blank && self.same_boot() { None } else { self.search(end)? };
         if searched.is_some() || !later.is_empty() {
@@ -372,12 +381,10 @@ impl Opening {
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
         let file = segment.file(&*self.disk, Wait::Disk).map_err(at(&segment.path))?;
         file.read_at(end - segment.base, &mut bytes, Wait::Disk).map_err(at(&segment.path))?;
-        let is_magic =
-            |window: &[u8]| window == MAGIC_V1.to_be_bytes() || window == MAGIC_V2.to_be_bytes();
-        for (index, _) in
-            bytes.windows(4).enumerate().skip(5).filter(|(_, window)| is_magic(window))
-        {
-            let from = index - 4;
+        // Both magic codes begin alike; a record begins 4 bytes before.
+        let [first, second, third, _] = MAGIC_V1.to_be_bytes();
+        for index in memchr::memmem::find_iter(&bytes, &[first, second, third]) {
+            let Some(from) = index.checked_sub(4).filter(|from| *from > 0) else { continue };
             let position = end + from as u64;
             let record = Record::parse(bytes.get(from..).unwrap_or_default(), Check::Crc);
             if record.is_ok_and(|record| record.position.0 == position) {
@@ -412,14 +419,17 @@ impl Opening {
         Ok(path)
     }
 
+    fn empty(&self, segment: &Segment) -> Result<(), OpenError> {
+        let file = segment.file(&*self.disk, Wait::Disk);
+        let emptied = file.and_then(|file| file.zero_from(0).and_then(|()| file.sync_data()));
+        emptied.map_err(at(&segment.path))
+    }
+
     /// Moves a log file away. Copied, so that the log keeps an empty file of that name.
     fn move_aside(&self, base: u64) -> Result<PathBuf, OpenError> {
         let path = self.copy_aside(base)?;
-        let segment =
-            self.log.segment_of(base).map(|segment| segment.file(&*self.disk, Wait::Disk));
-        if let Some(file) = segment {
-            let emptied = file.and_then(|file| file.zero_from(0).and_then(|()| file.sync_data()));
-            emptied.map_err(at(&layout::file(&self.layout.log, base)))?;
+        if let Some(segment) = self.log.segment_of(base) {
+            self.empty(&segment)?;
         }
         Ok(path)
     }
@@ -461,6 +471,7 @@ impl Opening {
             checkpoint: self.checkpoint,
             checkpoint_file,
             dirty: std::collections::HashMap::new(),
+            inherited: !clean,
         };
         house
             .write_checkpoint()

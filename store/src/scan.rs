@@ -1,4 +1,7 @@
 //! Reads the log forward record by record, across files, through a buffer: a mapping would turn a bad sector into a signal.
+//!
+//! A record's CRC covers its body only. The rest of a torn one is found by what a tear leaves: files are zero before they are
+//! written, so the end of the properties, or a whole sector of them, is zero.
 
 use std::io;
 
@@ -63,6 +66,9 @@ impl<'a> Scan<'a> {
         let within = usize::try_from(position - self.buffer_at).unwrap_or(usize::MAX);
         let at_hand = self.buffer.get(within..).unwrap_or_default();
         match Unit::parse(at_hand, Check::Crc) {
+            Ok(Unit::Record(record)) if is_torn(&record) => {
+                Ok(Err(End { position, cause: "a torn record".into() }))
+            }
             Ok(Unit::Record(record))
                 if record.position.0 == position && record.len <= self.record_max =>
             {
@@ -91,4 +97,24 @@ impl<'a> Scan<'a> {
         let file = segment.file(&*self.log.disk, Wait::Disk)?;
         file.read_at(position - segment.base, &mut self.buffer, Wait::Disk)
     }
+}
+
+/// Bytes that a disk writes whole or not at all.
+const SECTOR: u64 = 512;
+
+/// Whether topic or properties were not wholly written.
+fn is_torn(record: &Record<'_>) -> bool {
+    let properties = record.properties.as_bytes();
+    let end = record.position.0 + record.len as u64;
+    let mut at = end - properties.len() as u64;
+    let mut rest = properties;
+    let mut lost = properties.last() == Some(&0) || record.topic.contains('\0');
+    while !rest.is_empty() && !lost {
+        let to_sector_end = usize::try_from(SECTOR - at % SECTOR).unwrap_or(usize::MAX);
+        let (sector, later) = rest.split_at(to_sector_end.min(rest.len()));
+        lost = sector.iter().all(|byte| *byte == 0);
+        at += sector.len() as u64;
+        rest = later;
+    }
+    lost
 }

@@ -96,6 +96,8 @@ pub(crate) struct House {
     pub(crate) checkpoint_file: Arc<dyn DiskFile>,
     /// Queue files written since they were last made durable.
     pub(crate) dirty: HashMap<FileKey, Arc<dyn DiskFile>>,
+    /// Files that are not among those may be dirty: a process before this one wrote them and was killed.
+    pub(crate) inherited: bool,
 }
 
 impl House {
@@ -282,6 +284,7 @@ impl Store {
     /// One round of what the store's other thread does: queue files, checkpoint, next log file, retention.
     pub fn tidy_now(&self) {
         background::tidy(&self.0.core, background::Depth::Durable);
+        background::make_room(&self.0.core);
     }
 
     /// Ends the threads, makes all durable and marks the directory as properly closed. Refuses messages from then on; may

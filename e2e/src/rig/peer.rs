@@ -183,12 +183,16 @@ impl Call {
     /// When the call fails or they take too long; says how many came.
     pub fn take(&self, name: &str, count: usize) -> anyhow::Result<Vec<Event>> {
         let end = Instant::now() + PATIENCE;
-        let mut events = Vec::new();
+        let (mut events, mut others, mut last) = (Vec::new(), 0, None);
         while events.len() < count {
-            let event =
-                self.next(end).with_context(|| format!("{} of {count} {name}", events.len()))?;
+            let event = self.next(end).with_context(|| {
+                format!("{} of {count} {name}, {others} others, the last {last:?}", events.len())
+            })?;
             if event.name() == name {
                 events.push(event);
+            } else {
+                others += 1;
+                last = Some(event.0);
             }
         }
         Ok(events)

@@ -5,12 +5,17 @@ use std::{
     fs,
     path::PathBuf,
     sync::OnceLock,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use super::{Call, Client, Event, Peer, Server, Setup, guardian};
+use super::{
+    Call, Client, Event, Peer, Server, Setup, guardian, pause,
+    wire::{Request, Wire},
+};
+use crate::tap::Meaning;
 
 /// A server and its clients. Shared cases keep apart by names of topics and groups.
 #[derive(Debug)]
@@ -72,6 +77,30 @@ impl Stage {
             .call("createTopic", json!({"topic": topic, "queues": queues, "brokerAddr": broker}))?;
         Ok(topic)
     }
+
+    /// Waits until a group has committed as far as `events` go, in each of their queues. Clients commit at intervals,
+    /// and some don't when they stop.
+    ///
+    /// # Errors
+    /// When they don't within their interval.
+    pub fn committed(&self, topic: &str, group: &str, events: &[Event]) -> anyhow::Result<()> {
+        let mut ends: BTreeMap<i64, i64> = BTreeMap::new();
+        for ((queue, offset), _) in places(events)? {
+            ends.insert(queue, offset + 1);
+        }
+        let mut wire = Wire::connect(self.server.broker())?;
+        let give_up = Instant::now() + Duration::from_secs(20);
+        for (queue, end) in ends {
+            let fields =
+                json!({"consumerGroup": group, "topic": topic, "queueId": queue.to_string()});
+            let request = Request::new(14, fields);
+            while offset(&wire.ask(&request)?) != Some(end) {
+                ensure!(Instant::now() < give_up, "queue {queue}: {end} is not committed");
+                pause(Duration::from_millis(20));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Stage {
@@ -79,6 +108,10 @@ impl Drop for Stage {
         // The guardian tries again.
         fs::remove_dir_all(&self.home).unwrap_or_default();
     }
+}
+
+fn offset(reply: &Meaning) -> Option<i64> {
+    reply.ext_fields.get("offset")?.as_str()?.parse().ok()
 }
 
 /// Sends, and expects every message to be acknowledged as stored.

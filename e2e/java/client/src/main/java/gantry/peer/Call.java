@@ -80,7 +80,11 @@ public final class Call {
     /** The exception as an event: text, and the response code where it has one. */
     public static JsonObject describe(Throwable e) {
         JsonObject event = new JsonObject();
-        event.addProperty("error", String.valueOf(e));
+        StringBuilder error = new StringBuilder(String.valueOf(e));
+        for (Throwable cause = e.getCause(); cause != null; cause = cause.getCause()) {
+            error.append(" because of ").append(cause);
+        }
+        event.addProperty("error", error.toString());
         for (Throwable cause = e; cause != null; cause = cause.getCause()) {
             if (cause instanceof MQBrokerException) {
                 event.addProperty("code", ((MQBrokerException) cause).getResponseCode());

@@ -17,8 +17,6 @@ import org.apache.rocketmq.common.message.MessageQueue;
  * for each acknowledged message and {@code unsent} for each other. With a {@code name} it can be stopped early.
  */
 public final class Produce implements Verb {
-    private static final int IN_FLIGHT = 256;
-
     @Override
     public String name() {
         return "produce";
@@ -26,104 +24,123 @@ public final class Produce implements Verb {
 
     @Override
     public void run(Call call) throws Exception {
-        DefaultMQProducer producer = call.peers().producer(call);
-        AtomicBoolean stopped = new AtomicBoolean();
-        if (call.has("name")) {
-            call.peers().running(call.text("name"), () -> stopped.set(true));
+        new Sending(call).run();
+    }
+
+    /** One call under way. */
+    private static final class Sending {
+        private static final int IN_FLIGHT = 256;
+
+        private final Call call;
+        private final DefaultMQProducer producer;
+        private final Semaphore inFlight = new Semaphore(IN_FLIGHT);
+        private final AtomicBoolean stopped = new AtomicBoolean();
+        /** Set by callbacks, which must not pause themselves: the client sends on the threads that call them. */
+        private final AtomicBoolean refused = new AtomicBoolean();
+
+        Sending(Call call) throws Exception {
+            this.call = call;
+            this.producer = call.peers().producer(call);
         }
-        int count = call.integer("count", 1);
-        int batch = "batch".equals(call.text("mode", "sync")) ? call.integer("batch", 8) : 1;
-        Semaphore inFlight = new Semaphore(IN_FLIGHT);
-        for (int index = 0; index < count && !stopped.get(); index += batch) {
-            List<Message> messages = new ArrayList<>();
-            for (int i = index; i < Math.min(count, index + batch); i++) {
-                messages.add(Messages.build(call, i));
+
+        void run() throws Exception {
+            if (call.has("name")) {
+                call.peers().running(call.text("name"), () -> stopped.set(true));
             }
+            int count = call.integer("count", 1);
+            int batch = "batch".equals(call.text("mode", "sync")) ? call.integer("batch", 8) : 1;
+            for (int index = 0; index < count && !stopped.get(); index += batch) {
+                List<Message> messages = new ArrayList<>();
+                for (int i = index; i < Math.min(count, index + batch); i++) {
+                    messages.add(Messages.build(call, i));
+                }
+                try {
+                    send(messages, index);
+                } catch (Exception e) {
+                    unsent(messages, e);
+                }
+                if (refused.getAndSet(false)) {
+                    // A server that is down refuses at once: don't burn all keys while it starts again.
+                    Thread.sleep(call.number("pauseMillis", 20));
+                }
+            }
+            inFlight.acquire(IN_FLIGHT);
+        }
+
+        private void send(List<Message> messages, int index) throws Exception {
+            Message message = messages.get(0);
+            String mode = call.text("mode", "sync");
+            switch (mode) {
+                case "sync":
+                    sent(messages, producer.send(message));
+                    break;
+                case "oneway":
+                    producer.sendOneway(message);
+                    break;
+                case "batch":
+                    sent(messages, producer.send(messages));
+                    break;
+                case "ordered":
+                    int shard = index % call.integer("shards", 4);
+                    sent(messages, producer.send(message, (queues, m, arg) ->
+                            queues.get((Integer) arg % queues.size()), shard));
+                    break;
+                case "queue":
+                    MessageQueue queue =
+                            new MessageQueue(call.text("topic"), call.text("broker"), call.integer("queueId", 0));
+                    sent(messages, producer.send(message, queue));
+                    break;
+                case "async":
+                    inFlight.acquire();
+                    sendAsync(messages);
+                    break;
+                default:
+                    throw new IllegalArgumentException("mode " + mode);
+            }
+        }
+
+        private void sendAsync(List<Message> messages) {
+            AtomicBoolean answered = new AtomicBoolean();
+            SendCallback callback = new SendCallback() {
+                @Override
+                public void onSuccess(SendResult result) {
+                    if (answered.compareAndSet(false, true)) {
+                        sent(messages, result);
+                        inFlight.release();
+                    }
+                }
+
+                @Override
+                public void onException(Throwable e) {
+                    if (answered.compareAndSet(false, true)) {
+                        unsent(messages, e);
+                        inFlight.release();
+                    }
+                }
+            };
             try {
-                send(call, producer, messages, index, inFlight);
+                producer.send(messages.get(0), callback);
             } catch (Exception e) {
-                unsent(call, messages, e);
+                callback.onException(e);
             }
         }
-        inFlight.acquire(IN_FLIGHT);
-    }
 
-    private static void send(
-            Call call, DefaultMQProducer producer, List<Message> messages, int index, Semaphore inFlight)
-            throws Exception {
-        Message message = messages.get(0);
-        String mode = call.text("mode", "sync");
-        switch (mode) {
-            case "sync":
-                sent(call, messages, producer.send(message));
-                break;
-            case "oneway":
-                producer.sendOneway(message);
-                break;
-            case "batch":
-                sent(call, messages, producer.send(messages));
-                break;
-            case "ordered":
-                int shard = index % call.integer("shards", 4);
-                sent(call, messages, producer.send(message, (queues, m, arg) ->
-                        queues.get((Integer) arg % queues.size()), shard));
-                break;
-            case "queue":
-                MessageQueue queue =
-                        new MessageQueue(call.text("topic"), call.text("broker"), call.integer("queueId", 0));
-                sent(call, messages, producer.send(message, queue));
-                break;
-            case "async":
-                inFlight.acquire();
-                sendAsync(call, producer, messages, inFlight);
-                break;
-            default:
-                throw new IllegalArgumentException("mode " + mode);
-        }
-    }
-
-    private static void sendAsync(Call call, DefaultMQProducer producer, List<Message> messages, Semaphore inFlight)
-            throws Exception {
-        AtomicBoolean answered = new AtomicBoolean();
-        producer.send(messages.get(0), new SendCallback() {
-            @Override
-            public void onSuccess(SendResult result) {
-                if (answered.compareAndSet(false, true)) {
-                    sent(call, messages, result);
-                    inFlight.release();
-                }
+        private void sent(List<Message> messages, SendResult result) {
+            for (int i = 0; i < messages.size(); i++) {
+                JsonObject event = Messages.sent(messages.get(i), result);
+                // A batch is answered with the offset of its first message.
+                event.addProperty("queueOffset", result.getQueueOffset() + i);
+                call.emit("sent", event);
             }
+        }
 
-            @Override
-            public void onException(Throwable e) {
-                if (answered.compareAndSet(false, true)) {
-                    unsent(call, messages, e);
-                    inFlight.release();
-                }
+        private void unsent(List<Message> messages, Throwable e) {
+            for (Message message : messages) {
+                JsonObject event = Call.describe(e);
+                event.addProperty("key", message.getKeys());
+                call.emit("unsent", event);
             }
-        });
-    }
-
-    private static void sent(Call call, List<Message> messages, SendResult result) {
-        for (int i = 0; i < messages.size(); i++) {
-            JsonObject event = Messages.sent(messages.get(i), result);
-            // A batch is answered with the offset of its first message.
-            event.addProperty("queueOffset", result.getQueueOffset() + i);
-            call.emit("sent", event);
-        }
-    }
-
-    private static void unsent(Call call, List<Message> messages, Throwable e) {
-        for (Message message : messages) {
-            JsonObject event = Call.describe(e);
-            event.addProperty("key", message.getKeys());
-            call.emit("unsent", event);
-        }
-        try {
-            // A server that is down refuses at once: don't burn all keys while it starts again.
-            Thread.sleep(call.number("pauseMillis", 20));
-        } catch (InterruptedException interrupted) {
-            Thread.currentThread().interrupt();
+            refused.set(true);
         }
     }
 }
