@@ -6,6 +6,7 @@
 
 mod admin;
 mod output;
+mod standalone;
 
 use clap::{Parser, Subcommand};
 use gantry_chassis::telemetry::{self, Format, LogArgs};
@@ -16,6 +17,8 @@ use gantry_chassis::telemetry::{self, Format, LogArgs};
 pub struct Args {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    common: admin::Common,
     /// What to log: a level (error, warn, info, debug, trace) or target=level, comma-separated
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "warn", global = true)]
     log: String,
@@ -23,6 +26,8 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a NameServer and a broker in this process, for development
+    Standalone(standalone::Args),
     #[command(flatten)]
     Admin(admin::Command),
 }
@@ -34,9 +39,13 @@ enum Command {
 pub fn run(args: Args) -> anyhow::Result<()> {
     telemetry::init(&LogArgs { filter: args.log, log_format: Format::Auto })?;
     match args.command {
+        Command::Standalone(args) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(standalone::run(args))
+        }
         Command::Admin(command) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(admin::run(command))
+            runtime.block_on(admin::run(command, args.common))
         }
     }
 }

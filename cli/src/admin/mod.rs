@@ -62,53 +62,37 @@ pub(crate) enum Command {
     Cluster {
         #[command(subcommand)]
         command: cluster::Command,
-        #[command(flatten)]
-        common: Common,
     },
     /// Topics
     Topic {
         #[command(subcommand)]
         command: topic::Command,
-        #[command(flatten)]
-        common: Common,
     },
     /// Consumer groups
     Group {
         #[command(subcommand)]
         command: group::Command,
-        #[command(flatten)]
-        common: Common,
     },
     /// Messages
     Message {
         #[command(subcommand)]
         command: message::Command,
-        #[command(flatten)]
-        common: Common,
     },
 }
 
 /// How long connections may take to end.
 const ENDING: Duration = Duration::from_secs(1);
 
-pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
+pub(crate) async fn run(command: Command, common: Common) -> anyhow::Result<()> {
     let tasks = Tasks::new("gantry");
-    let admin = |common: &Common| {
-        Admin::new(Settings::new(&common.namesrv), tasks.tracker(), tasks.token())
-    };
+    let settings = Settings::new(&common.namesrv);
+    let admin = Admin::new(settings, tasks.tracker(), tasks.token());
+    let format = common.output;
     let result = match command {
-        Command::Cluster { command, common } => {
-            cluster::run(command, &admin(&common), common.output).await
-        }
-        Command::Topic { command, common } => {
-            topic::run(command, &admin(&common), common.output).await
-        }
-        Command::Group { command, common } => {
-            group::run(command, &admin(&common), common.output).await
-        }
-        Command::Message { command, common } => {
-            message::run(command, &admin(&common), common.output).await
-        }
+        Command::Cluster { command } => cluster::run(command, &admin, format).await,
+        Command::Topic { command } => topic::run(command, &admin, format).await,
+        Command::Group { command } => group::run(command, &admin, format).await,
+        Command::Message { command } => message::run(command, &admin, format).await,
     };
     if let Err(stragglers) = tasks.shutdown(ENDING).await {
         tracing::debug!(%stragglers, "connections left behind");
