@@ -11,12 +11,12 @@ use std::{
     io::{self, IoSlice},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 use gantry_model::{Millis, record::MAGIC_BLANK};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 
 use crate::{
     batch::{Appended, Batch, Completion, Refusal},
@@ -39,20 +39,13 @@ const ROUNDS_MAX: usize = 4;
 /// Units in memory from which appends are refused.
 const UNITS_MAX: usize = 2_000_000;
 
-/// Where the log ends, and the queues that have got units since they were last written.
-pub(crate) struct Tip {
+/// Where the log ends.
+struct Tip {
     segment: Arc<Segment>,
     file: Arc<dyn DiskFile>,
     at: u64,
     zeroed_to: u64,
     stored: Millis,
-    pub(crate) listed: Vec<QueueHandle>,
-}
-
-impl Tip {
-    pub(crate) const fn at(&self) -> u64 {
-        self.at
-    }
 }
 
 struct Waiting {
@@ -62,7 +55,12 @@ struct Waiting {
 
 /// See the module's documentation.
 pub(crate) struct Appender {
+    /// The role. Only who appends may take it: batches are left behind for the holder.
     tip: Mutex<Tip>,
+    /// Queues that have got units since they were last written.
+    listed: Mutex<Vec<QueueHandle>>,
+    /// Records that end at or below this have their units.
+    dispatched: AtomicU64,
     waiting: Mutex<Vec<Waiting>>,
     waiting_len: AtomicUsize,
     /// Units that are only in memory, about.
@@ -107,10 +105,11 @@ impl Appender {
         at: u64,
         settings: &Settings,
     ) -> Self {
-        let tip =
-            Tip { segment, file, at, zeroed_to: at, stored: Millis::ZERO, listed: Vec::new() };
+        let tip = Tip { segment, file, at, zeroed_to: at, stored: Millis::ZERO };
         Self {
             tip: Mutex::new(tip),
+            listed: Mutex::default(),
+            dispatched: AtomicU64::new(at),
             waiting: Mutex::default(),
             waiting_len: AtomicUsize::new(0),
             units: AtomicUsize::new(0),
@@ -121,15 +120,21 @@ impl Appender {
 
     /// Takes over what recovery has found: the last store time, and queues that have units only in memory.
     pub(crate) fn resume(&self, stored: Millis, listed: Vec<QueueHandle>, units: usize) {
-        let mut tip = self.tip.lock();
-        tip.stored = stored;
-        tip.listed = listed;
+        self.tip.lock().stored = stored;
+        self.list(listed);
         self.units.store(units, Ordering::Relaxed);
     }
 
-    /// The end of the log, while nobody appends.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Tip> {
-        self.tip.lock()
+    /// Lists queues that have units only in memory.
+    pub(crate) fn list(&self, queues: impl IntoIterator<Item = QueueHandle>) {
+        self.listed.lock().extend(queues);
+    }
+
+    /// A position, and the queues that have got units since this was last asked: those of all records up to the position
+    /// at least.
+    pub(crate) fn take_listed(&self) -> (u64, Vec<QueueHandle>) {
+        let dispatched = self.dispatched.load(Ordering::Acquire);
+        (dispatched, std::mem::take(&mut *self.listed.lock()))
     }
 
     /// So many units are in their files now.
@@ -249,7 +254,8 @@ impl Appender {
             return (stored, 0, Some(Refusal::Failed));
         }
         around.log().written.store(tip.at, Ordering::Release);
-        self.publish(tip, batches, count, stored);
+        self.publish(batches, count, stored);
+        self.dispatched.store(tip.at, Ordering::Release);
         (stored, count, refusal)
     }
 
@@ -265,7 +271,7 @@ impl Appender {
     }
 
     /// Gives the queues their units, so that readers see the first `count` messages.
-    fn publish(&self, tip: &mut Tip, batches: &[Batch], count: usize, stored: Millis) {
+    fn publish(&self, batches: &[Batch], count: usize, stored: Millis) {
         let entries = batches.iter().flat_map(|batch| &batch.entries).take(count);
         let mut units = 0;
         for entry in entries.filter(|entry| entry.queued) {
@@ -273,7 +279,7 @@ impl Appender {
                 Unit { position: entry.position.0, size: entry.len, tags: entry.tags.code(stored) };
             units += 1;
             if entry.queue.push(unit) {
-                tip.listed.push(entry.queue.clone());
+                self.list([entry.queue.clone()]);
             }
         }
         self.units.fetch_add(units, Ordering::Relaxed);

@@ -159,11 +159,7 @@ fn prepare_next(core: &Core) {
 /// Writes the units that are only in memory and says in the checkpoint that they are written.
 fn settle(core: &Core, house: &mut House, depth: Depth) -> io::Result<()> {
     let stored = Millis(core.stored.load(Ordering::SeqCst));
-    let (listed, end) = {
-        let mut tip = core.appender.lock();
-        (std::mem::take(&mut tip.listed), tip.at())
-    };
-    // A unit must never be on the disk before its record: after a power loss it would refer to whatever is there then.
+    let (end, listed) = core.appender.take_listed();
     flush(core);
     if core.has_failed() {
         return Ok(());
@@ -190,15 +186,19 @@ fn settle(core: &Core, house: &mut House, depth: Depth) -> io::Result<()> {
 
 /// Writes the queues' units. What could not be written is listed again.
 fn write_units(core: &Core, house: &mut House, listed: &[QueueHandle]) -> io::Result<()> {
+    // Records behind this may have come since, and a unit must never be on the disk before its record: after a power loss
+    // it would refer to whatever is there then.
+    let durable = core.log.flushed();
     for (index, queue) in listed.iter().enumerate() {
-        match core.queues.files.write_tail(queue) {
+        match core.queues.files.write_tail(queue, durable) {
             Ok(written) => {
                 core.appender.written_units(written.units);
+                core.appender.list(written.listed.then(|| queue.clone()));
                 house.dirty.extend(written.files);
             }
             Err(e) => {
                 let rest = listed.get(index..).unwrap_or_default();
-                core.appender.lock().listed.extend(rest.iter().cloned());
+                core.appender.list(rest.iter().cloned());
                 return Err(e);
             }
         }

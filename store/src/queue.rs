@@ -315,12 +315,14 @@ impl QueueFiles {
         }
     }
 
-    /// Writes what a queue has in memory and lets go of it. The files are not yet durable.
-    pub(crate) fn write_tail(&self, queue: &Queue) -> io::Result<WrittenTail> {
-        let (first, units) = {
+    /// Writes the units that a queue has in memory, of records before `below`, and lets go of them. The files are not yet
+    /// durable.
+    pub(crate) fn write_tail(&self, queue: &Queue, below: u64) -> io::Result<WrittenTail> {
+        let (first, units, listed) = {
             let mut tail = queue.tail.lock();
-            tail.listed = false;
-            (tail.first, tail.units.clone())
+            let ready = tail.units.partition_point(|raw| Unit::decode(raw).position < below);
+            tail.listed = ready < tail.units.len();
+            (tail.first, tail.units.get(..ready).unwrap_or_default().to_vec(), tail.listed)
         };
         let mut files = Vec::with_capacity(1);
         let (mut from, mut rest) = (first, units.as_slice());
@@ -345,7 +347,7 @@ impl QueueFiles {
                 tail.units = Vec::new();
             }
         }
-        Ok(WrittenTail { units: units.len(), files })
+        Ok(WrittenTail { units: units.len(), files, listed })
     }
 
     /// The file for the unit at `from`, made if missing. A queue's first file is filled up to its first unit.
@@ -379,5 +381,7 @@ impl QueueFiles {
 /// What was written of a queue.
 pub(crate) struct WrittenTail {
     pub(crate) units: usize,
+    /// There are younger units: the queue must be listed again.
+    pub(crate) listed: bool,
     pub(crate) files: Vec<(FileKey, Arc<dyn DiskFile>)>,
 }

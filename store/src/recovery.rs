@@ -308,7 +308,7 @@ impl Opening {
             let size = u32::try_from(record.len).unwrap_or(u32::MAX);
             let unit = Unit { position, size, tags: (self.settings.tags_of)(&record) };
             self.units
-                .restore(&self.queues.files, &queue, unit)
+                .restore((&self.queues.files, log), &queue, unit)
                 .map_err(at(&self.layout.queues))?;
         }
     }
@@ -509,14 +509,26 @@ struct Restored {
 
 impl Restored {
     /// Adds a unit; writes them all when there are many.
-    fn restore(&mut self, files: &QueueFiles, queue: &QueueHandle, unit: Unit) -> io::Result<()> {
+    fn restore(
+        &mut self,
+        (files, log): (&QueueFiles, &Log),
+        queue: &QueueHandle,
+        unit: Unit,
+    ) -> io::Result<()> {
         self.count += 1;
         if queue.restore(unit) {
             self.listed.push(queue.clone());
         }
         if self.count >= UNITS_MAX {
             self.count = 0;
-            self.listed.drain(..).try_for_each(|queue| files.write_tail(&queue).map(|_| ()))?;
+            // Units must not be durable before their records are.
+            let segments = log.segments();
+            segments
+                .iter()
+                .try_for_each(|segment| segment.file(&*log.disk, Wait::Disk)?.sync_data())?;
+            self.listed
+                .drain(..)
+                .try_for_each(|queue| files.write_tail(&queue, u64::MAX).map(|_| ()))?;
         }
         Ok(())
     }

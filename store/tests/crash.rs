@@ -284,10 +284,10 @@ fn run(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn nothing_promised_is_lost_first_half() {
-    run(0..1000);
+    run(0..600);
 }
 
 #[test]
 fn nothing_promised_is_lost_second_half() {
-    run(1000..2000);
+    run(1000..1600);
 }
