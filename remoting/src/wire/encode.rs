@@ -399,6 +399,13 @@ impl Replies {
         self.count
     }
 
+    /// Forgets all answers, and keeps the memory.
+    pub fn clear(&mut self) {
+        let len = self.chain.len();
+        self.chain.advance(len);
+        self.count = 0;
+    }
+
     /// The answers' bytes.
     #[must_use]
     pub fn chain(&self) -> &Chain {

@@ -78,8 +78,7 @@ impl Scanner<'_> {
         let mut first = true;
         let before = pairs.len();
         while let Next::Member = self.next(b'}', &mut first)? {
-            let key = self.string()?;
-            self.colon()?;
+            let key = self.field_name()?;
             let Some(value) = self.text()? else { continue };
             if pairs.len() - before >= FIELDS_MAX {
                 return Err(HeaderError::Fields { max: FIELDS_MAX });
@@ -89,16 +88,34 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    /// A key with its colon. Sends have keys of one letter.
+    #[inline]
+    fn field_name(&mut self) -> Result<Span, HeaderError> {
+        if let Some([b'"', letter, b'"', b':', b'"']) = self.bytes.get(self.at..self.at + 5)
+            && letter.is_ascii_alphabetic()
+        {
+            let key = span(self.at + 1, self.at + 2);
+            self.at += 4;
+            return key;
+        }
+        let key = self.string()?;
+        self.colon()?;
+        Ok(key)
+    }
+
+    #[inline]
     fn peek(&self) -> Result<u8, HeaderError> {
         self.bytes.get(self.at).copied().ok_or(HeaderError::Truncated)
     }
 
+    #[inline]
     fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\r' | b'\n') = self.bytes.get(self.at) {
             self.at += 1;
         }
     }
 
+    #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), HeaderError> {
         if self.peek()? != byte {
             return Err(HeaderError::Unexpected { at: self.at });
@@ -107,6 +124,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
+    #[inline]
     fn colon(&mut self) -> Result<(), HeaderError> {
         self.space();
         self.expect(b':')?;
@@ -115,6 +133,7 @@ impl Scanner<'_> {
     }
 
     /// Steps over the comma or the end of an object.
+    #[inline]
     fn next(&mut self, end: u8, first: &mut bool) -> Result<Next, HeaderError> {
         self.space();
         if self.peek()? == end {
@@ -138,6 +157,7 @@ impl Scanner<'_> {
     }
 
     /// A string or another scalar as its text; `None` for `null` and for values that are no text.
+    #[inline]
     fn text(&mut self) -> Result<Option<Span>, HeaderError> {
         match self.peek()? {
             b'"' => self.string().map(Some),
@@ -162,6 +182,7 @@ impl Scanner<'_> {
         span(start, self.at)
     }
 
+    #[inline]
     fn string(&mut self) -> Result<Span, HeaderError> {
         self.expect(b'"')?;
         let start = self.at;
@@ -187,18 +208,44 @@ impl Scanner<'_> {
                     return span(start, write);
                 }
                 b'\\' => write = self.escape(write)?,
-                _ => {
-                    let run = plain_run(self.bytes.get(self.at..).unwrap_or_default());
-                    self.bytes.copy_within(self.at..self.at + run, write);
-                    write += run;
-                    self.at += run;
-                }
+                _ => write = self.shift(write)?,
             }
         }
     }
 
+    /// Moves bytes up to the next quote or backslash, by words where a whole word is plain.
+    #[inline]
+    fn shift(&mut self, mut write: usize) -> Result<usize, HeaderError> {
+        while let Some(word) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = *word;
+            let plain = plain_bytes(word);
+            if plain < 8 {
+                for byte in word.into_iter().take(plain) {
+                    write = self.put(write, &[byte])?;
+                }
+                self.at += plain;
+                return Ok(write);
+            }
+            // What is overwritten has been read: `write` is behind the cursor.
+            write = self.put(write, &word)?;
+            self.at += 8;
+        }
+        let run = plain_run(self.bytes.get(self.at..).unwrap_or_default());
+        self.bytes.copy_within(self.at..self.at + run, write);
+        self.at += run;
+        Ok(write + run)
+    }
+
     /// Writes what the escape at the cursor stands for; returns the place behind it.
     fn escape(&mut self, write: usize) -> Result<usize, HeaderError> {
+        // The separators of property strings, U+0001 and U+0002, come this way, many in each send.
+        if let Some([b'\\', b'u', b'0', b'0', b'0', digit @ b'0'..=b'9']) =
+            self.bytes.get(self.at..self.at + 6)
+        {
+            let control = digit - b'0';
+            self.at += 6;
+            return self.put(write, &[control]);
+        }
         let kind = *self.bytes.get(self.at + 1).ok_or(HeaderError::Truncated)?;
         self.at += 2;
         let plain = match kind {
@@ -217,10 +264,6 @@ impl Scanner<'_> {
     fn unicode(&mut self, write: usize) -> Result<usize, HeaderError> {
         let unit = self.hex4(self.at)?;
         self.at += 4;
-        if unit < 0x80 {
-            // The property separators U+0001 and U+0002 come this way, many in each send.
-            return self.put(write, &[unit.to_le_bytes()[0]]);
-        }
         let mut point = u32::from(unit);
         if (0xD800..0xDC00).contains(&unit)
             && self.bytes.get(self.at..self.at + 2) == Some(b"\\u")
@@ -292,29 +335,37 @@ impl Scanner<'_> {
     }
 }
 
+#[inline]
 fn span(start: usize, end: usize) -> Result<Span, HeaderError> {
     Span::new(start, end).ok_or(HeaderError::Truncated)
 }
 
 /// How many bytes stand before the first quote or backslash; all of them if there is none.
+#[inline]
 fn plain_run(bytes: &[u8]) -> usize {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut run = 0;
     let mut rest = bytes;
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (LOW * b'"' as u64);
-        let backslash = word ^ (LOW * b'\\' as u64);
-        // The lowest bit set is exact; higher ones may be borrows and do not matter.
-        let hits = ((quote.wrapping_sub(LOW) & !quote)
-            | (backslash.wrapping_sub(LOW) & !backslash))
-            & HIGH;
-        if hits != 0 {
-            return run + hits.trailing_zeros() as usize / 8;
+        let plain = plain_bytes(*word);
+        if plain < 8 {
+            return run + plain;
         }
         run += 8;
         rest = tail;
     }
     run + rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(rest.len())
+}
+
+/// The same of eight bytes at once.
+#[inline]
+fn plain_bytes(word: [u8; 8]) -> usize {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(word);
+    let quote = word ^ (LOW * b'"' as u64);
+    let backslash = word ^ (LOW * b'\\' as u64);
+    // The lowest bit set is exact; higher ones may be borrows and do not matter.
+    let hits =
+        ((quote.wrapping_sub(LOW) & !quote) | (backslash.wrapping_sub(LOW) & !backslash)) & HIGH;
+    hits.trailing_zeros() as usize / 8
 }
