@@ -379,10 +379,24 @@ impl<'o> FieldWriter<'o> {
 
 /// Writes a text as JSON string. Control characters (the separators of property strings) are escaped.
 pub(super) fn json_text(out: &mut BytesMut, text: &str) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     out.put_u8(b'"');
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')) {
+    // Most texts have nothing to escape; looking at all bytes without a branch takes vectors.
+    if text.bytes().fold(false, |any, byte| any | needs_escape(byte)) {
+        escaped(out, text.as_bytes());
+    } else {
+        out.put_slice(text.as_bytes());
+    }
+    out.put_u8(b'"');
+}
+
+#[inline]
+fn needs_escape(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
+}
+
+fn escaped(out: &mut BytesMut, mut rest: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
         let (plain, special) = rest.split_at(at);
         out.put_slice(plain);
         let Some((byte, tail)) = special.split_first() else { break };
@@ -402,5 +416,4 @@ pub(super) fn json_text(out: &mut BytesMut, text: &str) {
         rest = tail;
     }
     out.put_slice(rest);
-    out.put_u8(b'"');
 }

@@ -220,9 +220,7 @@ impl Scanner<'_> {
             let word = *word;
             let plain = plain_bytes(word);
             if plain < 8 {
-                for byte in word.into_iter().take(plain) {
-                    write = self.put(write, &[byte])?;
-                }
+                write = self.put(write, word.get(..plain).unwrap_or_default())?;
                 self.at += plain;
                 return Ok(write);
             }

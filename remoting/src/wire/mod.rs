@@ -14,6 +14,8 @@ mod golden;
 mod head;
 mod json;
 mod language;
+#[cfg(test)]
+mod proofs;
 pub mod request;
 #[cfg(test)]
 mod tests;
