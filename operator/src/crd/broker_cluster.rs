@@ -160,7 +160,7 @@ pub struct NameServers {
         "message": "replication is not available in this version: leave slavesPerGroup out or write 0 (each group is then one broker, and its messages are as safe as its volume)"
     },
     {
-        "rule": "self.groups >= oldSelf.groups",
+        "rule": "!has(self.groups) || !has(oldSelf.groups) || self.groups >= oldSelf.groups",
         "fieldPath": ".groups",
         "message": "groups cannot be lowered in this version, the messages of a removed group would be lost: keep the number, or move to a new BrokerCluster"
     }
