@@ -8,6 +8,7 @@ use crate::{
     apply::{ApplyError, Writer},
     cluster::validate::Images,
     events::Events,
+    fleet::Fleets,
     metrics::{Metrics, Outcome},
 };
 
@@ -26,6 +27,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// Images of clusters that name none.
     pub images: Images,
+    /// Connections to brokers.
+    pub fleets: Arc<Fleets>,
 }
 
 /// Why a reconciliation is to be repeated.
@@ -46,7 +49,7 @@ impl From<kube::Error> for ReconcileError {
 }
 
 /// Logs the failure and says when to try again.
-pub fn retry<K>(object: Arc<K>, error: &ReconcileError, _: Arc<Context>) -> Action
+pub fn retry<K, C>(object: Arc<K>, error: &ReconcileError, _: Arc<C>) -> Action
 where
     K: Resource<DynamicType = ()>,
 {
@@ -59,7 +62,7 @@ where
 ///
 /// # Errors
 /// Those of the reconciliation.
-pub async fn measured<K, F>(context: Arc<Context>, run: F) -> Result<Action, ReconcileError>
+pub async fn measured<K, F>(metrics: Metrics, run: F) -> Result<Action, ReconcileError>
 where
     K: Resource<DynamicType = ()>,
     F: Future<Output = Result<Action, ReconcileError>>,
@@ -67,6 +70,6 @@ where
     let start = tokio::time::Instant::now();
     let result = run.await;
     let outcome = if result.is_ok() { Outcome::Success } else { Outcome::Error };
-    context.metrics.reconciled::<K>(outcome, start.elapsed());
+    metrics.reconciled::<K>(outcome, start.elapsed());
     result
 }

@@ -14,7 +14,10 @@ use kube::{
     Api, Client, Resource, ResourceExt,
     api::ListParams,
     runtime::{
-        Controller, controller::Config as ControllerConfig, reflector::ObjectRef, watcher::Config,
+        Controller,
+        controller::Config as ControllerConfig,
+        reflector::{ObjectRef, Store},
+        watcher::Config,
     },
 };
 use prometheus::Registry;
@@ -26,11 +29,15 @@ use crate::{
         build::{CLUSTER_LABEL, MANAGED_BY, MANAGED_BY_LABEL},
     },
     context::{Context, measured, retry},
-    crd::BrokerCluster,
+    crd::{BrokerCluster, ConsumerGroup, Topic},
     events::Events,
+    fleet::Fleets,
+    group::{self, Groups},
+    lag::{Counter, metrics::Board},
     lease::Candidate,
     metrics::Metrics,
     settings::{Scope, Settings},
+    topic::{self, Topics},
 };
 
 /// Objects of a kind that are reconciled at once.
@@ -91,6 +98,8 @@ pub async fn run(
     let health = Health::new();
     let connected = health.latch("the Kubernetes API");
     let metrics = Metrics::new(registry)?;
+    let board = Board::new()?;
+    registry.register(Box::new(board.clone()))?;
     let address = admin::serve(settings.admin, registry.clone(), health, tasks).await?;
     tracing::info!(%address, identity = settings.identity, "operator started");
     check_installed(&client, settings).await?;
@@ -104,7 +113,7 @@ pub async fn run(
     tracing::info!(identity = settings.identity, "this replica leads");
     metrics.leader.set(1);
     let leading = tasks.child("leader");
-    lead(settings, &client, &metrics, &leading);
+    lead(settings, &client, &metrics, &board, &leading);
     let lost = tokio::select! {
         () = candidate.hold(won) => true,
         () = tasks.token().cancelled() => false,
@@ -122,24 +131,35 @@ pub async fn run(
     Ok(())
 }
 
-fn lead(settings: &Settings, client: &Client, metrics: &Metrics, tasks: &Tasks) {
+fn lead(settings: &Settings, client: &Client, metrics: &Metrics, board: &Board, tasks: &Tasks) {
+    let fleets = Arc::new(Fleets::new(tasks));
     let context = Arc::new(Context {
         client: client.clone(),
         writer: Writer::new(client.clone(), metrics.clone()),
         events: Events::new(client.clone(), &settings.identity),
         metrics: metrics.clone(),
         images: settings.images(),
+        fleets: Arc::clone(&fleets),
     });
     for scope in settings.scopes() {
-        clusters(&scope, &context, tasks);
+        let clusters = clusters(&scope, &context, tasks);
+        topics(&scope, &context, tasks);
+        let groups = groups(&scope, &context, tasks);
+        let board = board.clone();
+        let counter = Counter { clusters, groups, fleets: Arc::clone(&fleets), board };
+        tasks.spawn("backlog", counter.run(tasks.token().clone()));
     }
 }
 
-fn clusters(scope: &Scope, context: &Arc<Context>, tasks: &Tasks) {
+fn config() -> ControllerConfig {
+    ControllerConfig::default().concurrency(CONCURRENCY).debounce(DEBOUNCE)
+}
+
+fn clusters(scope: &Scope, context: &Arc<Context>, tasks: &Tasks) -> Store<BrokerCluster> {
     let client = &context.client;
     let ours = Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
     let controller = Controller::new(api::<BrokerCluster>(client, scope), Config::default())
-        .with_config(ControllerConfig::default().concurrency(CONCURRENCY).debounce(DEBOUNCE))
+        .with_config(config())
         .owns(api::<StatefulSet>(client, scope), ours.clone())
         .owns(api::<Service>(client, scope), ours.clone())
         .owns(api::<ConfigMap>(client, scope), ours.clone())
@@ -150,14 +170,66 @@ fn clusters(scope: &Scope, context: &Arc<Context>, tasks: &Tasks) {
             name.map(|name| ObjectRef::<BrokerCluster>::new(&name).within(&namespace))
         })
         .graceful_shutdown_on(tasks.token().clone().cancelled_owned());
+    let store = controller.store();
     let reconcile = |object, context: Arc<Context>| {
-        Box::pin(measured::<BrokerCluster, _>(
-            Arc::clone(&context),
-            cluster::reconcile(object, context),
-        ))
+        let metrics = context.metrics.clone();
+        Box::pin(measured::<BrokerCluster, _>(metrics, cluster::reconcile(object, context)))
     };
     let run = controller.run(reconcile, retry, Arc::clone(context)).for_each(|_| ready(()));
     tasks.spawn("brokerclusters", run);
+    store
+}
+
+fn topics(scope: &Scope, context: &Arc<Context>, tasks: &Tasks) {
+    let client = &context.client;
+    let controller = Controller::new(api::<Topic>(client, scope), Config::default());
+    let all = controller.store();
+    let of_cluster = all.clone();
+    let controller = controller
+        .with_config(config())
+        .watches(api::<BrokerCluster>(client, scope), Config::default(), move |cluster| {
+            let named = |topic: &Topic| topic.spec.cluster_ref.name == cluster.name_any();
+            members(&of_cluster, &cluster, named)
+        })
+        .graceful_shutdown_on(tasks.token().clone().cancelled_owned());
+    let topics = Arc::new(Topics { base: Arc::clone(context), all });
+    let reconcile = |object, topics: Arc<Topics>| {
+        let metrics = topics.base.metrics.clone();
+        Box::pin(measured::<Topic, _>(metrics, topic::reconcile(object, topics)))
+    };
+    tasks.spawn("topics", controller.run(reconcile, retry, topics).for_each(|_| ready(())));
+}
+
+fn groups(scope: &Scope, context: &Arc<Context>, tasks: &Tasks) -> Store<ConsumerGroup> {
+    let client = &context.client;
+    let controller = Controller::new(api::<ConsumerGroup>(client, scope), Config::default());
+    let all = controller.store();
+    let of_cluster = all.clone();
+    let controller = controller
+        .with_config(config())
+        .watches(api::<BrokerCluster>(client, scope), Config::default(), move |cluster| {
+            let named = |group: &ConsumerGroup| group.spec.cluster_ref.name == cluster.name_any();
+            members(&of_cluster, &cluster, named)
+        })
+        .graceful_shutdown_on(tasks.token().clone().cancelled_owned());
+    let groups = Arc::new(Groups { base: Arc::clone(context), all: all.clone() });
+    let reconcile = |object, groups: Arc<Groups>| {
+        let metrics = groups.base.metrics.clone();
+        Box::pin(measured::<ConsumerGroup, _>(metrics, group::reconcile(object, groups)))
+    };
+    tasks.spawn("consumergroups", controller.run(reconcile, retry, groups).for_each(|_| ready(())));
+    all
+}
+
+/// The objects in the cluster's namespace that name it.
+fn members<K: Object>(
+    store: &Store<K>,
+    cluster: &BrokerCluster,
+    named: impl Fn(&K) -> bool,
+) -> Vec<ObjectRef<K>> {
+    let state = store.state();
+    let found = state.iter().filter(|o| o.namespace() == cluster.namespace() && named(o));
+    found.map(|object| ObjectRef::from_obj(object.as_ref())).collect()
 }
 
 fn api<K: Object>(client: &Client, scope: &Scope) -> Api<K> {

@@ -14,7 +14,7 @@ use crate::crd::{
 };
 
 /// NameServers unless the spec says otherwise.
-const NAME_SERVERS: u8 = 3;
+pub(crate) const NAME_SERVERS: u8 = 3;
 /// Hours for which messages are kept unless the spec says otherwise.
 const RETENTION_HOURS: u32 = 72;
 /// Share of the volume, in percent, above which the oldest messages go.

@@ -85,13 +85,15 @@ pub struct ConsumerGroupSpec {
         }])
     )]
     pub group_name: Option<String>,
-    /// Whether members may consume at all. Default: true.
+    /// Whether members may consume at all. Default: as the broker has it, true for a new group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consume_enabled: Option<bool>,
-    /// Whether members may consume as broadcast, where each gets every message. Default: false.
+    /// Whether members may consume as broadcast, where each gets every message. Default: as the
+    /// broker has it, true for a new group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broadcast_enabled: Option<bool>,
-    /// Whether a new group may start at the oldest message. Default: true.
+    /// Whether the group may start at the oldest message. Default: as the broker has it, true for a
+    /// new group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consume_from_min: Option<bool>,
     /// How often a message that could not be consumed is delivered again.
@@ -122,11 +124,12 @@ pub struct ConsumerGroupSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
-    /// Queues of the retry topic on each broker group. Default: 1.
+    /// Queues of the retry topic on each broker group. Default: as the broker has it, 1 for a new group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
     pub queues: Option<u32>,
-    /// Deliveries after the first before a message becomes a dead letter. Default: 16.
+    /// Deliveries after the first before a message becomes a dead letter. Default: as the broker has it,
+    /// 16 for a new group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub max_times: Option<u32>,
