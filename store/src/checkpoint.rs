@@ -136,4 +136,15 @@ mod tests {
         assert_eq!(Checkpoint::decode(&sample().encode()[..40]).own, None);
         assert_eq!(Checkpoint::decode(&[]), Checkpoint::default());
     }
+
+    #[test]
+    fn a_file_of_java_has_times_and_no_part_of_ours() {
+        let bytes = include_bytes!("../tests/golden/java-5.5.0/checkpoint");
+        let checkpoint = Checkpoint::decode(bytes);
+        assert!(checkpoint.log_time.0 > 1_700_000_000_000, "{checkpoint:?}");
+        // Java writes this one only when it has flushed its queues once a minute.
+        assert_eq!(checkpoint.queue_time, Millis::ZERO);
+        assert_eq!(checkpoint.own, None);
+        assert_eq!(checkpoint.encode()[..40], bytes[..40]);
+    }
 }

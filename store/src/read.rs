@@ -135,7 +135,13 @@ impl ReadError {
 struct Piece {
     at: u64,
     len: u64,
-    messages: u32,
+}
+
+/// A message in the piece.
+#[derive(Clone, Copy)]
+struct Taken {
+    offset: u64,
+    size: u32,
 }
 
 struct Gather<'a> {
@@ -143,8 +149,8 @@ struct Gather<'a> {
     wait: Wait,
     pull: Pull,
     piece: Option<Piece>,
-    /// Ends of the records in the piece, to check them.
-    sizes: Vec<u32>,
+    /// The messages in the piece, to check them.
+    taken: Vec<Taken>,
     bytes: u64,
 }
 
@@ -177,7 +183,7 @@ pub(crate) fn pull(
         wait,
         pull: outside(PullStatus::OffsetOverflowOne, from),
         piece: None,
-        sizes: Vec::new(),
+        taken: Vec::new(),
         bytes: 0,
     };
     let scan_end = max.0.min(from.0 + SCAN_UNITS.max(u64::from(limits.messages)));
@@ -233,7 +239,9 @@ impl Gather<'_> {
             self.pass(next, PullStatus::NoMatchedMessage);
             return Ok(true);
         }
-        self.take(unit)?;
+        if !self.take(at, unit)? {
+            return Ok(false);
+        }
         self.pull.next = next;
         self.pull.status = PullStatus::Found;
         Ok(self.pull.count < limits.messages)
@@ -255,45 +263,61 @@ impl Gather<'_> {
         }
     }
 
-    fn take(&mut self, unit: Unit) -> Result<(), ReadError> {
+    /// Adds the message of offset `at`. False: a damaged one before it ends the pull.
+    fn take(&mut self, at: u64, unit: Unit) -> Result<bool, ReadError> {
         let size = u64::from(unit.size);
+        let file = |position| position / self.log.segment_size;
+        let joins = self.piece.is_some_and(|piece| {
+            piece.at + piece.len == unit.position && file(piece.at) == file(unit.position)
+        });
+        if !joins {
+            if !self.flush()? {
+                return Ok(false);
+            }
+            self.piece = Some(Piece { at: unit.position, len: 0 });
+        }
+        if let Some(piece) = &mut self.piece {
+            piece.len += size;
+        }
         self.pull.count += 1;
         self.bytes += size;
-        let same_file = |piece: &Piece| {
-            piece.at / self.log.segment_size == unit.position / self.log.segment_size
-        };
-        match &mut self.piece {
-            Some(piece) if piece.at + piece.len == unit.position && same_file(piece) => {
-                piece.len += size;
-                piece.messages += 1;
-            }
-            _ => {
-                self.flush()?;
-                self.piece = Some(Piece { at: unit.position, len: size, messages: 1 });
-            }
-        }
-        self.sizes.push(unit.size);
-        Ok(())
+        self.taken.push(Taken { offset: at, size: unit.size });
+        Ok(true)
     }
 
-    /// Reads the piece and checks that it is the records that the units promised.
-    fn flush(&mut self) -> Result<(), ReadError> {
-        let Some(piece) = self.piece.take() else { return Ok(()) };
+    /// Reads the piece and checks that it is the records that the units promised. False: one is damaged; the pull ends before
+    /// it, or skips it if it is the first.
+    fn flush(&mut self) -> Result<bool, ReadError> {
+        let Some(piece) = self.piece.take() else { return Ok(true) };
         let bytes = read(self.log, piece.at, piece.len, self.wait)?;
+        let taken = std::mem::take(&mut self.taken);
         let mut within = 0;
-        for size in self.sizes.drain(..) {
-            let record = bytes.get(within..).unwrap_or_default();
-            if !is_record(record, size, piece.at + within as u64) {
-                return Err(damaged(self.log, piece.at + within as u64));
+        for (index, one) in taken.iter().enumerate() {
+            let position = piece.at + within as u64;
+            if !is_record(bytes.get(within..).unwrap_or_default(), one.size, position) {
+                tracing::error!(damage = %damaged(self.log, position), "a message can't be read");
+                self.end_before(*one, taken.len() - index);
+                let good = bytes.slice(..within);
+                self.pull.pieces.extend(Some(good).filter(|good| !good.is_empty()));
+                return Ok(false);
             }
-            within += size as usize;
+            within += one.size as usize;
         }
         self.pull.pieces.push(bytes);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Ends the pull before a message that can't be read, or skips it if it is the first; so many were taken for good.
+    fn end_before(&mut self, damaged: Taken, lost: usize) {
+        self.pull.count -= u32::try_from(lost).unwrap_or(self.pull.count);
+        self.pull.next = QueueOffset(damaged.offset);
+        if self.pull.count == 0 {
+            self.pass(QueueOffset(damaged.offset + 1), PullStatus::MessageWasRemoving);
+        }
     }
 
     fn finish(mut self) -> Result<Pull, ReadError> {
-        self.flush()?;
+        let _whole = self.flush()?;
         Ok(self.pull)
     }
 }

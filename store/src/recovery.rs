@@ -242,6 +242,9 @@ impl Opening {
         let segments = self.log.segments();
         let (Some(first), Some(last)) = (segments.first(), segments.last()) else { return Ok(0) };
         let log_end = last.base + self.log.segment_size;
+        if self.disk.list(&self.layout.queues).map_err(at(&self.layout.queues))?.is_empty() {
+            return Ok(first.base);
+        }
         let known = match self.own() {
             Some(own) if self.same_boot() => Some(own.written),
             Some(own) => Some(own.durable),
@@ -249,9 +252,6 @@ impl Opening {
         };
         if let Some(known) = known.filter(|known| (first.base..=log_end).contains(known)) {
             return Ok(known);
-        }
-        if self.disk.list(&self.layout.queues).map_err(at(&self.layout.queues))?.is_empty() {
-            return Ok(first.base);
         }
         // A directory of Java's, by its rules: the youngest file that begins before the checkpoint's times.
         let times = self.checkpoint.log_time.min(self.checkpoint.queue_time);
@@ -299,17 +299,19 @@ impl Opening {
                 .find_or_create(log, &topic, record.queue)
                 .map_err(at(&self.layout.queues))?;
             let first_seen = seen.insert((topic, record.queue));
-            if !fit(&queue, record.offset.0, first_seen, whole) {
+            let Some(lost) = fit(&queue, record.offset.0, first_seen, whole) else {
                 return Ok(Scanned::Gap);
+            };
+            let files = (&self.queues.files, log);
+            for _ in 0..lost {
+                self.units.restore(files, &queue, Unit::BLANK).map_err(at(&self.layout.queues))?;
             }
             if queue.end() != record.offset {
                 continue;
             }
             let size = u32::try_from(record.len).unwrap_or(u32::MAX);
             let unit = Unit { position, size, tags: (self.settings.tags_of)(&record) };
-            self.units
-                .restore((&self.queues.files, log), &queue, unit)
-                .map_err(at(&self.layout.queues))?;
+            self.units.restore(files, &queue, unit).map_err(at(&self.layout.queues))?;
         }
     }
 
@@ -541,23 +543,21 @@ enum Scanned {
     Gap,
 }
 
-/// Makes the queue ready for the unit of `offset`. False if units before it are missing that other records would give.
-fn fit(queue: &QueueHandle, offset: u64, first_seen: bool, whole: bool) -> bool {
+/// Makes the queue ready for the unit of `offset`: says how many units of lost messages go before it. None if units before it
+/// are missing that other records would give.
+fn fit(queue: &QueueHandle, offset: u64, first_seen: bool, whole: bool) -> Option<u64> {
     let end = queue.end().0;
     if first_seen && offset <= end {
         queue.rewind(offset);
     } else if offset > end && !whole {
-        return false;
+        return None;
     } else if offset > end && first_seen {
         // The log does not begin with this queue's first message.
         queue.begin_at(offset);
     } else {
-        // Messages that the log has lost.
-        for _ in end..offset {
-            queue.restore(Unit::BLANK);
-        }
+        return Some(offset.saturating_sub(end));
     }
-    true
+    Some(0)
 }
 
 /// The first positions of the log's files. An empty last file, which a dying broker may leave, is removed.

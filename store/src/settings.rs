@@ -76,9 +76,24 @@ impl Settings {
     }
 }
 
-/// The tags hash of a record, 0 without tags.
+/// The topic whose queues hold times of delivery instead of tag hashes.
+const DELAY_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
+/// Java's default `messageDelayLevel`, in seconds.
+const DELAY_LEVELS: [u64; 18] =
+    [1, 5, 10, 30, 60, 120, 180, 240, 300, 360, 420, 480, 540, 600, 1200, 1800, 3600, 7200];
+
+/// What a queue holds for a record: the tags hash, 0 without tags; for the delay topic the time of delivery by Java's
+/// default levels.
 #[must_use]
 pub fn code_of(record: &Record<'_>) -> i64 {
+    let level =
+        record.properties.get(properties::name::DELAY).filter(|_| record.topic == DELAY_TOPIC);
+    if let Some(level) =
+        level.and_then(|level| level.parse::<usize>().ok()).filter(|level| *level > 0)
+    {
+        let seconds = DELAY_LEVELS.get(level.min(DELAY_LEVELS.len()) - 1).copied().unwrap_or(0);
+        return i64::try_from(record.stored.plus(seconds * 1000).0).unwrap_or(i64::MAX);
+    }
     record.properties.get(properties::name::TAGS).map_or(0, tags_code)
 }
 
