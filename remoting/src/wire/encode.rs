@@ -18,6 +18,9 @@ use super::{
 /// costs two entries of the vectored write, a copy a few nanoseconds for each 100 bytes.
 const COPY_MAX: usize = 2048;
 
+/// A buffer that has grown beyond this is given back once it is empty.
+const OPEN_KEPT: usize = 1 << 20;
+
 /// The body of a command.
 #[derive(Debug, Clone, Default)]
 pub enum Body<'b> {
@@ -311,8 +314,11 @@ impl Chain {
             self.sealed_bytes -= front.len();
             self.sealed.pop_front();
         }
-        if written >= self.open.len() {
+        if self.open.len() <= written {
             self.open.clear();
+            if OPEN_KEPT < self.open.capacity() {
+                self.open = BytesMut::new();
+            }
         } else {
             self.open.advance(written);
         }

@@ -16,8 +16,9 @@ use super::{
 /// Most bytes of one frame, its length word included, as `frameMaxLength` of Apache RocketMQ.
 pub const FRAME_MAX: usize = 16 * 1024 * 1024;
 
-/// Most frames cut in one round, so that one connection cannot hold a worker for long.
-pub const BATCH_FRAMES_MAX: usize = 1024;
+/// Most frames cut in one round, so that one connection neither holds a worker for long nor keeps much
+/// memory for their heads.
+pub const BATCH_FRAMES_MAX: usize = 256;
 
 /// Why what arrived is no frame. Nothing behind it can be trusted, so the connection is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

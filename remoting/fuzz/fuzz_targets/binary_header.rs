@@ -1,0 +1,6 @@
+#![no_main]
+
+#[path = "shared.rs"]
+mod shared;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| shared::read_header(1, bytes));
