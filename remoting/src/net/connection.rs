@@ -153,7 +153,7 @@ impl<'c> Task<'c> {
             self.serve(service, session)?;
         }
         self.flush()?;
-        let taken = self.peer.take(&mut self.out.chain);
+        let taken = self.peer.take(&mut self.out.chain, self.common.limits.unsent);
         self.in_flight = self.in_flight.saturating_sub(taken.answers);
         if !self.out.chain.is_empty() {
             self.flush()?;
@@ -228,7 +228,7 @@ impl<'c> Task<'c> {
     /// Whether the connection's time has come: it was asked to close, or its drain is over.
     fn check_end(&mut self, taken: &Taken) -> Result<(), Ending> {
         let unsent = self.out.chain.len();
-        if taken.choked || unsent > self.common.limits.unsent_max {
+        if taken.choked {
             return Err(Ending::SlowReader(unsent));
         }
         if taken.closing && unsent == 0 {
@@ -314,10 +314,10 @@ impl<'c> Task<'c> {
     /// Sees to it that the buffer has room for what comes next.
     async fn make_room(&mut self) -> Result<(), Ending> {
         if let Rest::Partial { wants } = self.rest
-            && wants > self.common.limits.read_max
+            && wants > LARGE_FRAME
         {
             self.permit(wants).await?;
-            self.buffer.reserve(wants.saturating_sub(self.buffer.len()).max(1));
+            self.buffer.reserve(wants.saturating_sub(self.buffer.len()).max(self.read));
             return Ok(());
         }
         if self.buffer.is_empty() && self.buffer.capacity() > 2 * self.read {
@@ -404,6 +404,9 @@ impl<'c> Task<'c> {
         let _best_effort = tokio::time::timeout(LINGER, farewell).await;
     }
 }
+
+/// A frame of more bytes needs a permit before room is made for it.
+const LARGE_FRAME: usize = 64 << 10;
 
 /// When the clock is looked at although nothing is due.
 const FAR: Duration = Duration::from_secs(3600);

@@ -14,7 +14,8 @@ pub struct Limits {
     pub whole_frame: Duration,
     /// With so many bytes to be written, a connection is not read from.
     pub unsent: usize,
-    /// With so many bytes to be written, a connection is closed: its peer does not read.
+    /// With so many more bytes in its outbox, a connection is closed: its peer does not read. More than
+    /// the answers to one batch can have, which may be 256 pulls.
     pub unsent_max: usize,
     /// With so many bytes to be written on all connections together, those that have some are not read
     /// from.
@@ -23,8 +24,8 @@ pub struct Limits {
     pub stalled_write: Duration,
     /// Requests that are not answered yet; with more, a connection is not read from.
     pub in_flight: usize,
-    /// Memory for frames above [`Limits::read_max`] that are under way, on all connections together.
-    /// At least one frame of the greatest length.
+    /// Memory for frames above 64 KiB that are under way, on all connections together. At least one
+    /// frame of the greatest length.
     pub large_frames: usize,
     /// How much is read at once, to begin with.
     pub read_min: usize,
@@ -41,11 +42,11 @@ impl Default for Limits {
             idle: Some(Duration::from_secs(120)),
             whole_frame: Duration::from_secs(60),
             unsent: 4 << 20,
-            unsent_max: 64 << 20,
+            unsent_max: 256 << 20,
             unsent_total: 256 << 20,
             stalled_write: Duration::from_secs(30),
             in_flight: 65_536,
-            large_frames: 128 << 20,
+            large_frames: 256 << 20,
             read_min: 16 << 10,
             read_max: 256 << 10,
             drain: Duration::from_secs(10),

@@ -237,18 +237,22 @@ impl Peer {
         }
     }
 
-    /// Moves what waits behind `out`. If there is nothing, the next to send something wakes the task.
-    pub(super) fn take(&self, out: &mut Chain) -> Taken {
+    /// Moves what waits behind `out`, unless that has more than `enough` bytes already: then it stays
+    /// here, where it is bounded. The next to send something wakes the task.
+    pub(super) fn take(&self, out: &mut Chain, enough: usize) -> Taken {
         let mut outbox = self.0.outbox.lock();
-        if out.is_empty() {
+        let full = out.len() > enough;
+        if full {
+            // The socket wakes the task.
+        } else if out.is_empty() {
             std::mem::swap(out, &mut outbox.chain);
         } else if !outbox.chain.is_empty() {
             out.append(std::mem::take(&mut outbox.chain));
         }
         self.0.asleep.store(true, Ordering::Release);
         Taken {
-            answers: std::mem::take(&mut outbox.answers),
-            closing: outbox.state == State::Closing,
+            answers: if full { 0 } else { std::mem::take(&mut outbox.answers) },
+            closing: outbox.state == State::Closing && outbox.chain.is_empty(),
             choked: outbox.state == State::Choked,
         }
     }

@@ -285,7 +285,7 @@ async fn a_peer_that_does_not_read_stops_being_read_and_is_given_up() {
 
 #[tokio::test]
 async fn an_outbox_is_bounded() {
-    let limits = Limits { unsent_max: 1 << 20, ..Limits::default() };
+    let limits = Limits { unsent: 1 << 20, unsent_max: 1 << 20, ..Limits::default() };
     let mut fixture = Fixture::start(limits);
     let _silent = fixture.raw().await;
     let Event::Opened(peer) = fixture.event().await else { panic!("not opened") };
