@@ -89,6 +89,8 @@ impl Peer {
         };
         let mut child = command
             .arg(namesrv.to_string())
+            // The Go client keeps the offsets of broadcasts there.
+            .env("HOME", home)
             .current_dir(home)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -175,7 +175,7 @@ impl Server {
             "brokerClusterName={cluster}\nbrokerName={name}\nbrokerId=0\nnamesrvAddr={namesrv}\n\
              brokerIP1={ip}\nbrokerIP2={ip}\nlistenPort={port}\nhaListenPort={ha}\n\
              metricsPromExporterPort={metrics}\nstorePathRootDir={store}\n\
-             storePathCommitLog={store}/commitlog\nenablePropertyFilter=true\n{more}",
+             storePathCommitLog={store}/commitlog\nenablePropertyFilter=true\n{java}{more}",
             cluster = Self::CLUSTER,
             name = Self::BROKER,
             namesrv = self.namesrv,
@@ -184,6 +184,8 @@ impl Server {
             ha = self.broker.port() + 1,
             metrics = self.broker.port() + 3,
             store = self.store().display(),
+            // A busy machine is no reason to refuse: cold Java code is slow.
+            java = if is_java(Part::Broker) { "waitTimeMillsInSendQueue=5000\n" } else { "" },
             more = self.setup.properties,
         )
     }
