@@ -33,6 +33,7 @@ use crate::{
     parked::ParkedPulls,
     producers::Producers,
     refusal::Refusal,
+    registration::Announced,
     schedule::{DelayLevels, DelayOffsets},
     system,
     topics::Topics,
@@ -58,6 +59,8 @@ pub struct Broker {
     pub booted: Millis,
     /// Topics.
     pub topics: Topics,
+    /// What the NameServers know of the topics.
+    pub announced: Announced,
     /// Groups.
     pub groups: Groups,
     /// Offsets of groups.
@@ -128,6 +131,7 @@ impl Broker {
             ip: host.ip().to_string(),
             host,
             booted: now(),
+            announced: Announced::default(),
             topics,
             groups,
             offsets,

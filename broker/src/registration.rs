@@ -22,6 +22,7 @@ use gantry_remoting::{
         request::namesrv::{OfBroker, RegisterBroker},
     },
 };
+use parking_lot::{Condvar, Mutex};
 use tokio::time::Instant;
 
 use crate::broker::Broker;
@@ -36,6 +37,28 @@ const GATHER: Duration = Duration::from_millis(5);
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bounds of `registerNameServerPeriod`, as in Java.
 const PERIOD: std::ops::RangeInclusive<u64> = 10_000..=60_000;
+
+/// Which generation of the topics the NameServers have been told of.
+#[derive(Debug, Default)]
+pub struct Announced {
+    generation: Mutex<u64>,
+    moved: Condvar,
+}
+
+impl Announced {
+    /// Each NameServer has been told of this generation, or could not be.
+    fn reached(&self, generation: u64) {
+        *self.generation.lock() = generation;
+        self.moved.notify_all();
+    }
+
+    /// Waits for a generation to be told, or for so long. Blocks its thread.
+    pub fn wait(&self, generation: u64, limit: Duration) {
+        let mut told = self.generation.lock();
+        // Too late is no failure: the NameServers are told again until they know.
+        let _late = self.moved.wait_while_for(&mut told, |told| *told < generation, limit);
+    }
+}
 
 /// Registers with NameServers.
 pub struct Registration {
@@ -74,7 +97,9 @@ impl Registration {
         loop {
             // Made before the round: a change during the round is not missed.
             let changed = broker.topics.changed.notified();
+            let generation = broker.topics.generation();
             let all_well = self.round().await;
+            broker.announced.reached(generation);
             let sleep = if all_well { RESOLVE_EVERY } else { RETRY_AFTER };
             if tokio::time::timeout(sleep, changed).await.is_ok() {
                 tokio::time::sleep(GATHER).await;
@@ -217,6 +242,18 @@ fn body(broker: &Broker) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_waits_for_a_generation_is_let_go_by_it_or_a_later_one() {
+        let announced = Announced::default();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| announced.wait(7, Duration::from_secs(60)));
+            announced.reached(6);
+            announced.reached(8);
+            assert!(waiting.join().is_ok());
+        });
+        announced.wait(9, Duration::from_millis(1));
+    }
 
     #[tokio::test]
     async fn registering_is_due_at_first_at_a_change_and_after_the_period() {

@@ -1,4 +1,7 @@
-//! Administration of topics. A change is answered when it is on the disk.
+//! Administration of topics. A change is answered when it is on the disk and the NameServers know it: who
+//! has created a topic asks them for its route next.
+
+use std::time::Duration;
 
 use gantry_model::Topic;
 use gantry_remoting::wire::{
@@ -13,6 +16,9 @@ use crate::{
     refusal::{self, Refusal},
     system,
 };
+
+/// How long an answer waits for NameServers; clients wait five seconds for it.
+const ANNOUNCE_MAX: Duration = Duration::from_secs(3);
 
 /// Creates or changes one topic.
 pub fn create(call: &mut Call<'_>, ask: &CreateTopic<'_>) {
@@ -31,6 +37,7 @@ pub fn create(call: &mut Call<'_>, ask: &CreateTopic<'_>) {
     call.later(move |broker| {
         update(broker, config, &attributes)?;
         broker.save()?;
+        broker.announced.wait(broker.topics.generation(), ANNOUNCE_MAX);
         Ok(Answer::ok())
     });
 }
@@ -49,6 +56,7 @@ pub fn create_all(call: &mut Call<'_>, frame: &Frame<'_>) {
             update(broker, config, &changes.join(","))?;
         }
         broker.save()?;
+        broker.announced.wait(broker.topics.generation(), ANNOUNCE_MAX);
         Ok(Answer::ok())
     });
 }
