@@ -95,11 +95,11 @@ fn the_broker_tells_of_itself(stage: &Stage, _: Client) -> anyhow::Result<()> {
     expect(&status, &["brokerVersionDesc", "msgPutTotalTodayNow", "commitLogMaxOffset", "putTps"])?;
     let config = mqadmin(stage, &["getBrokerConfig", "-b", &broker])?;
     expect(&config, &["brokerName", Server::BROKER, "flushDiskType"])?;
-    let set = ["updateBrokerConfig", "-b", &broker, "-k", "fileReservedTime", "-v", "71"];
+    let set = ["updateBrokerConfig", "-b", &broker, "-k", "shortPollingTimeMills", "-v", "1071"];
     expect(&mqadmin(stage, &set)?, &["success"])?;
     let config = mqadmin(stage, &["getBrokerConfig", "-b", &broker])?;
-    let line = config.lines().find(|line| line.starts_with("fileReservedTime"));
-    ensure!(line.is_some_and(|line| line.contains("71")), "{line:?}");
+    let line = config.lines().find(|line| line.starts_with("shortPollingTimeMills"));
+    ensure!(line.is_some_and(|line| line.contains("1071")), "{line:?}");
     let namesrv = stage.server().namesrv();
     expect(&mqadmin(stage, &["getNamesrvConfig"])?, &[&namesrv.port().to_string()])?;
     Ok(())

@@ -159,7 +159,7 @@ fn spoilt_pulls_get_an_error() -> anyhow::Result<()> {
     serves(&stage)?;
     let cases = [
         ("a queue that is not there", json!({"queueId": "77"}), Expected::Code(29)),
-        ("a negative queue", json!({"queueId": "-1"}), Expected::Code(29)),
+        ("a negative queue", json!({"queueId": "-1"}), Expected::Refused),
         ("an unknown topic", json!({"topic": "never-seen"}), Expected::Code(17)),
         ("an offset far behind the end", json!({"queueOffset": "99999999"}), Expected::Code(21)),
         ("an offset that is no number", json!({"queueOffset": "begin"}), Expected::Refused),
