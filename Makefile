@@ -23,7 +23,7 @@ test-unit: ## the tests that need nothing but the code
 
 test-clients: ## official Java and Go clients against the real programs
 	@$(CLUSTER)/need maven=mvn openjdk-17-jdk-headless=javac
-	cargo build --locked --bins
+	cargo build --locked -p gantry-namesrv -p gantry-broker -p gantry-cli --bins
 	cargo test --locked -p gantry-e2e
 
 test-api: ## the operator against a real API server without nodes

@@ -15,7 +15,18 @@ pub(crate) enum Mode {
 
 /// Path from the repository's root, and contents, of every generated file.
 fn all() -> anyhow::Result<Vec<(String, String)>> {
-    crate::crds::files()
+    let mut files = crate::crds::files()?;
+    files.push(("docs/requests.md".to_owned(), requests()));
+    Ok(files)
+}
+
+/// The page that lists every request of the protocol and who serves it.
+fn requests() -> String {
+    format!(
+        "# Requests\n\nEvery request code of the remoting protocol, and which of our processes serves it. \
+         Made by `make fix` from the\nrequest table in `remoting/src/wire/request/table.rs`.\n\n{}",
+        gantry_remoting::wire::request::docs()
+    )
 }
 
 pub(crate) fn bring_up_to_date(
