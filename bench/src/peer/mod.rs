@@ -89,7 +89,7 @@ impl Server {
         let start = Instant::now();
         let mut broker_process = launch(programs, kind, Program::Broker, home.path())?;
         let acked = first_send(&mut broker_process, broker, start);
-        let first_ack = acked.with_context(|| log_tail(home.path()))?;
+        let first_ack = acked.with_context(|| last_words(home.path()))?;
         Ok(Self { broker, name_server, first_ack, broker_process, name_server_process, home })
     }
 
@@ -128,7 +128,7 @@ impl Process {
         let deadline = Instant::now() + START_LIMIT;
         while TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_err() {
             if let Some(status) = self.0.try_wait()? {
-                bail!("it ended with {status}; {}", log_tail(home));
+                bail!("it ended with {status}; {}", last_words(home));
             }
             if Instant::now() > deadline {
                 bail!("nothing listens on {address} after {START_LIMIT:?}");
@@ -199,7 +199,8 @@ fn name_server_conf(address: SocketAddr, home: &Path) -> String {
     let (port, home) = (address.port(), home.display());
     format!(
         "bindAddress=127.0.0.1\nlistenPort={port}\nkvConfigPath={home}/kv.json\n\
-         configStorePath={home}/namesrv.properties\n"
+         configStorePath={home}/namesrv.properties\n\
+         metricsPromExporterPort=0\n"
     )
 }
 
@@ -213,7 +214,8 @@ fn broker_conf(broker: SocketAddr, name_server: SocketAddr, flush: Flush, home: 
         "brokerClusterName=Bench\nbrokerName=bench\nbrokerId=0\nbrokerRole=ASYNC_MASTER\n\
          namesrvAddr={name_server}\nbrokerIP1=127.0.0.1\nlistenPort={port}\n\
          haListenPort={ha}\nflushDiskType={flush}\nautoCreateTopicEnable=true\n\
-         storePathRootDir={home}/store\nstorePathCommitLog={home}/store/commitlog\n"
+         storePathRootDir={home}/store\nstorePathCommitLog={home}/store/commitlog\n\
+         metricsPromExporterPort=0\n"
     )
 }
 
@@ -237,11 +239,15 @@ fn free_ports(count: u16) -> Result<u16> {
     bail!("no {count} free ports in a row")
 }
 
-fn log_tail(home: &Path) -> String {
+/// Lines of a server's output that a failure quotes.
+const LOG_LINES: usize = 6;
+
+/// What the servers said first: why they ended.
+fn last_words(home: &Path) -> String {
     let read = |name: &str| fs::read_to_string(home.join(name)).unwrap_or_default();
     let text = read("gantry-namesrv.log") + &read("gantry-broker.log");
-    let lines: Vec<&str> = text.lines().rev().take(20).collect();
-    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    let said = text.lines().filter(|line| !line.trim().is_empty());
+    said.take(LOG_LINES).collect::<Vec<_>>().join(" / ")
 }
 
 /// Waits for a process: there is no event to wait for.
