@@ -1,3 +1,5 @@
+//! The tables case by case, and their invariants after any history.
+
 use proptest::prelude::*;
 
 use super::{testing::QUEUES, *};
