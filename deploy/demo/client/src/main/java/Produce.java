@@ -21,6 +21,7 @@ public final class Produce {
     boolean throughFailures = args.length > 4 && args[4].equals("through-failures");
     DefaultMQProducer producer = new DefaultMQProducer("demo-producer");
     producer.setNamesrvAddr(args[0]);
+    producer.setSendMsgTimeout(15_000); // the machine may be busy: five times the default
     producer.start();
     // A send that is tried again may be stored twice, which is not what is shown here: so none is tried
     // unless nothing at all was sent yet, and then the topic may just not have reached the name server.
