@@ -195,6 +195,7 @@ fn write_units(core: &Core, house: &mut House, listed: &[QueueHandle]) -> io::Re
                 core.appender.written_units(written.units);
                 core.appender.list(written.listed.then(|| queue.clone()));
                 house.dirty.extend(written.files);
+                house.keep_few_open();
             }
             Err(e) => {
                 let rest = listed.get(index..).unwrap_or_default();
@@ -206,9 +207,19 @@ fn write_units(core: &Core, house: &mut House, listed: &[QueueHandle]) -> io::Re
     Ok(())
 }
 
+impl House {
+    /// Lets go of dirty files that would be made durable with one sync of the file system anyway.
+    fn keep_few_open(&mut self) {
+        if self.dirty.len() > SYNC_ALL_FILES {
+            self.dirty.clear();
+            self.others_dirty = true;
+        }
+    }
+}
+
 fn sync_queues(core: &Core, house: &mut House) -> io::Result<()> {
     let made = core.queues.files.take_made();
-    if house.inherited || house.dirty.len() + made.len() > SYNC_ALL_FILES {
+    if house.others_dirty || house.dirty.len() + made.len() > SYNC_ALL_FILES {
         core.disk.sync_all(&core.layout.queues)?;
     } else {
         for file in house.dirty.values() {
@@ -223,7 +234,7 @@ fn sync_queues(core: &Core, house: &mut House) -> io::Result<()> {
         }
     }
     house.dirty.clear();
-    house.inherited = false;
+    house.others_dirty = false;
     Ok(())
 }
 
@@ -265,7 +276,12 @@ pub(crate) fn close(core: &Core) -> io::Result<()> {
     if core.has_failed() {
         return Err(io::Error::other("the store has failed before"));
     }
-    settle(core, &mut house, Depth::Durable)?;
+    settle(core, &mut house, Depth::Written)?;
+    // Few queue files are made durable. Many would hold up the shutdown: after a power loss their units are made anew, from
+    // where they were last durable.
+    if house.dirty.len() <= SYNC_ALL_FILES && !house.others_dirty {
+        settle(core, &mut house, Depth::Durable)?;
+    }
     if core.has_failed() {
         return Err(io::Error::other("the store has failed while it was shut down"));
     }

@@ -473,7 +473,7 @@ impl Opening {
             checkpoint: self.checkpoint,
             checkpoint_file,
             dirty: std::collections::HashMap::new(),
-            inherited: !clean,
+            others_dirty: !clean || durable < start,
         };
         house
             .write_checkpoint()

@@ -96,8 +96,9 @@ pub(crate) struct House {
     pub(crate) checkpoint_file: Arc<dyn DiskFile>,
     /// Queue files written since they were last made durable.
     pub(crate) dirty: HashMap<FileKey, Arc<dyn DiskFile>>,
-    /// Files that are not among those may be dirty: a process before this one wrote them and was killed.
-    pub(crate) inherited: bool,
+    /// Files that are not among those may be dirty: there were too many to keep open, or a process before this one wrote them
+    /// and was killed.
+    pub(crate) others_dirty: bool,
 }
 
 impl House {

@@ -5,15 +5,18 @@
     reason = "a test fails by panicking"
 )]
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc::Sender},
+};
 
 use gantry_model::{
     Draft, Millis, PhysicalOffset, Properties, QueueId, QueueOffset, SysFlag, Topic,
     record::{Check, Record},
 };
 use gantry_store::{
-    Background, Batch, Boundary, Flush, Limits, Listener, Pull, PullStatus, QueueHandle, Recovery,
-    Settings, Store, Tags,
+    Appended, Background, Batch, Boundary, Flush, Limits, Listener, Pull, PullStatus, QueueHandle,
+    Recovery, Settings, Store, Tags,
     disk::{Wait, real::RealDisk},
 };
 use parking_lot::{Condvar, Mutex};
@@ -52,12 +55,8 @@ fn open(settings: Settings) -> (Store, Recovery, Arc<Seen>) {
     (store, recovery, seen)
 }
 
-fn send(
-    store: &Store,
-    queue: &QueueHandle,
-    body: &[u8],
-) -> (QueueOffset, PhysicalOffset, PhysicalOffset) {
-    let draft = Draft {
+fn draft<'a>(queue: &'a QueueHandle, body: &'a [u8]) -> Draft<'a> {
+    Draft {
         topic: queue.topic(),
         queue: queue.id(),
         flag: 0,
@@ -69,9 +68,16 @@ fn send(
         prepared: PhysicalOffset::ZERO,
         body,
         properties: Properties::new(b""),
-    };
+    }
+}
+
+fn send(
+    store: &Store,
+    queue: &QueueHandle,
+    body: &[u8],
+) -> (QueueOffset, PhysicalOffset, PhysicalOffset) {
     let mut batch = Batch::default();
-    batch.push(queue, &draft, Tags::Code(0)).unwrap();
+    batch.push(queue, &draft(queue, body), Tags::Code(0)).unwrap();
     let appended = store.append(batch, || unreachable!("nobody else appends")).unwrap();
     assert_eq!(appended.refusal(), None);
     let placed = appended.placed().next().unwrap();
@@ -211,4 +217,70 @@ fn times_lead_to_offsets() {
         assert_eq!(find(time, Boundary::Upper), upper, "upper {time}");
     }
     assert_eq!(store.earliest_time(&queue).unwrap(), Some(Millis(100)));
+}
+
+#[test]
+fn every_batch_of_many_threads_is_answered_once_and_queues_have_no_gap() {
+    const THREADS: u64 = 4;
+    const BATCHES: u64 = 300;
+    let dir = tempfile::tempdir().unwrap();
+    let (store, ..) = open(settings(dir.path()));
+    let queue = store.queue_or_create(&Topic::new("T").unwrap(), QueueId(0)).unwrap();
+    let (answers, answered) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (store, queue, answers) = (&store, &queue, answers.clone());
+            let append =
+                move |n| append_with_answer(store, queue, format!("{thread}:{n}"), &answers);
+            scope.spawn(move || (0..BATCHES).for_each(append));
+        }
+    });
+    drop(answers);
+    // A batch may be left to the store's own thread, which answers a little later.
+    let mut all: Vec<_> = answered.iter().take((THREADS * BATCHES) as usize).collect();
+    all.sort();
+    let offsets: Vec<_> = all.iter().map(|(offset, _)| *offset).collect();
+    assert_eq!(offsets, (0..THREADS * BATCHES).collect::<Vec<_>>());
+    assert_eq!(bodies(&store, &queue), all.into_iter().map(|(_, body)| body).collect::<Vec<_>>());
+}
+
+fn append_with_answer(
+    store: &Store,
+    queue: &QueueHandle,
+    body: String,
+    answers: &Sender<(u64, String)>,
+) {
+    let mut batch = Batch::default();
+    batch.push(queue, &draft(queue, body.as_bytes()), Tags::Code(0)).unwrap();
+    let answers = answers.clone();
+    let tell = move |appended: Appended| {
+        let offset = appended.placed().next().unwrap().offset;
+        answers.send((offset.0, body)).unwrap();
+    };
+    let tell_later = tell.clone();
+    if let Some(appended) = store.append(batch, || Box::new(tell_later)) {
+        tell(appended);
+    }
+}
+
+#[test]
+fn thousands_of_queues_keep_few_files_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = || Settings { segment_size: 4 << 20, ..settings(dir.path()) };
+    let (store, ..) = open(settings());
+    let topic = Topic::new("T").unwrap();
+    for id in 0..3_000 {
+        let queue = store.queue_or_create(&topic, QueueId(id)).unwrap();
+        send(&store, &queue, b"x");
+    }
+    store.shutdown().unwrap();
+    let open_files = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    assert!(open_files < 400, "{open_files} open files");
+    drop(store);
+    let (store, recovery, _) = open(settings());
+    assert_eq!(recovery.records, 0);
+    for id in [0, 77, 2_999] {
+        let queue = store.queue(&topic, QueueId(id)).unwrap().unwrap();
+        assert_eq!(bodies(&store, &queue), ["x"]);
+    }
 }
