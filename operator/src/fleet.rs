@@ -39,7 +39,7 @@ pub struct Fleet {
 /// Why there is nobody to speak to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Absent {
-    /// There is no such BrokerCluster, or it is being deleted.
+    /// There is no such BrokerCluster, or it is being deleted and its brokers have ended.
     Gone,
     /// Not all its groups run; the text says which.
     Starting(String),
@@ -81,10 +81,13 @@ impl Fleets {
     /// # Errors
     /// When it has none, or not all run.
     pub fn of(&self, cluster: &BrokerCluster) -> Result<Fleet, Absent> {
-        if cluster.metadata.deletion_timestamp.is_some() {
-            return Err(Absent::Gone);
-        }
-        let brokers = brokers(cluster)?;
+        let brokers = match brokers(cluster) {
+            // As long as they run, a Topic that goes with the cluster can be deleted on them.
+            Err(Absent::Starting(_)) if cluster.metadata.deletion_timestamp.is_some() => {
+                return Err(Absent::Gone);
+            }
+            brokers => brokers?,
+        };
         let name = cluster.spec.cluster_name.clone().unwrap_or_else(|| cluster.name_any());
         Ok(Fleet { admin: self.admin(&name_servers(cluster)), cluster: name, brokers })
     }

@@ -8,6 +8,8 @@
 mod broker_cluster;
 mod consumer_group;
 pub mod schema;
+#[cfg(test)]
+mod tests;
 mod topic;
 
 use k8s_openapi::{
