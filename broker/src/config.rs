@@ -90,7 +90,7 @@ gantry_chassis::settings! {
         /// Directory of the log. Empty: `commitlog` under the root.
         restart "storePathCommitLog" commit_log_path: String = String::new(),
         /// Bytes of one file of the log.
-        restart "mappedFileSizeCommitLog" commit_log_size: u64 [(1 << 16)..=(1 << 31)] = 1 << 30,
+        restart "mappedFileSizeCommitLog" commit_log_size: u64 [(1 << 12)..=(1 << 31)] = 1 << 30,
         /// Bytes of one file of a consume queue.
         restart "mappedFileSizeConsumeQueue" consume_queue_size: u64 [20..=(1 << 30)] = 6_000_000,
         /// Whether an answer waits until the message is on the disk.
