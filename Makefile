@@ -19,7 +19,8 @@ demo-down: ## removes what the demo made
 test: check test-unit test-clients test-api test-node ## all tests, as CI runs them
 
 test-unit: ## the tests that need nothing but the code
-	cargo test --workspace --exclude gantry-e2e --locked
+	cargo test --workspace --exclude gantry-e2e --exclude gantry-operator --locked
+	cargo test -p gantry-operator --lib --bins --locked
 
 test-clients: ## official Java and Go clients against the real programs
 	@$(CLUSTER)/need maven=mvn openjdk-17-jdk-headless=javac
@@ -27,7 +28,8 @@ test-clients: ## official Java and Go clients against the real programs
 	cargo test --locked -p gantry-e2e
 
 test-api: ## the operator against a real API server without nodes
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(CLUSTER)/light "$$dir/api" true
+	@$(CLUSTER)/build kube > /dev/null
+	cargo test -p gantry-operator --test '*' --locked
 
 test-node: ## a real Kubernetes node, the demo on it, and a broker killed under load
 	@$(CLUSTER)/test
