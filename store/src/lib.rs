@@ -15,6 +15,7 @@ pub mod disk;
 mod files;
 mod layout;
 mod log;
+mod outcome;
 mod queue;
 mod queues;
 mod read;
@@ -27,9 +28,9 @@ mod signal;
 mod store;
 
 pub use batch::{Appended, Batch, Completion, Placed, Refusal, Tags};
+pub use outcome::{Cut, OpenError, Recovery};
 pub use queue::{Queue, QueueHandle};
 pub use read::{Limits, Pull, PullStatus, ReadError, Select};
-pub use recovery::{Cut, OpenError, Recovery};
 pub use search::Boundary;
 pub use settings::{Flush, Settings, code_of};
 pub use store::{Background, Condition, Listener, Store};

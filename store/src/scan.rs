@@ -9,8 +9,10 @@ use gantry_model::record::{Check, ParseError, Record, Unit};
 
 use crate::{disk::Wait, log::Log};
 
-/// Bytes read at once; at least two of the largest records.
+/// Bytes read at once; more where a record is longer, since records may have been stored under another limit.
 const WINDOW: usize = 4 << 20;
+/// Longest record that is believed in: what claims more is no record.
+const RECORD_MAX: usize = 256 << 20;
 
 /// Where and why a scan ended.
 pub(crate) struct End {
@@ -21,7 +23,6 @@ pub(crate) struct End {
 /// A position in the log and the bytes around it.
 pub(crate) struct Scan<'a> {
     log: &'a Log,
-    record_max: usize,
     position: u64,
     /// Bytes of the log from `buffer_at` on.
     buffer: Vec<u8>,
@@ -30,14 +31,14 @@ pub(crate) struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(log: &'a Log, position: u64, record_max: usize) -> Self {
-        Self { log, record_max, position, buffer: Vec::new(), buffer_at: position, next: position }
+    pub(crate) fn new(log: &'a Log, position: u64) -> Self {
+        Self { log, position, buffer: Vec::new(), buffer_at: position, next: position }
     }
 
     /// The next record and where it is; its CRC fits and it says its own position.
     pub(crate) fn next(&mut self) -> io::Result<Result<(u64, Record<'_>), End>> {
         self.position = self.next;
-        let mut refilled = false;
+        let mut asked = 0;
         loop {
             let position = self.position;
             let Some(segment) = self.log.segment_of(position) else {
@@ -48,14 +49,14 @@ impl<'a> Scan<'a> {
             let outcome = Unit::parse(at_hand, Check::Trust);
             let file_end = segment.base + self.log.segment_size;
             match outcome {
-                Err(ParseError::Short { .. }) if !refilled => {
-                    self.fill(position, file_end)?;
-                    refilled = true;
+                Err(ParseError::Short { need, .. }) if need > asked && need <= RECORD_MAX => {
+                    self.fill(position, file_end, need)?;
+                    asked = need;
                 }
                 Ok(Unit::Blank { len }) if position + len as u64 == file_end => {
                     self.position = file_end;
                     self.next = file_end;
-                    refilled = false;
+                    asked = 0;
                     self.buffer.clear();
                     self.buffer_at = file_end;
                 }
@@ -69,9 +70,7 @@ impl<'a> Scan<'a> {
             Ok(Unit::Record(record)) if is_torn(&record) => {
                 Ok(Err(End { position, cause: "a torn record".into() }))
             }
-            Ok(Unit::Record(record))
-                if record.position.0 == position && record.len <= self.record_max =>
-            {
+            Ok(Unit::Record(record)) if record.position.0 == position => {
                 self.next = position + record.len as u64;
                 Ok(Ok((position, record)))
             }
@@ -88,8 +87,8 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn fill(&mut self, position: u64, file_end: u64) -> io::Result<()> {
-        let window = WINDOW.max(2 * self.record_max);
+    fn fill(&mut self, position: u64, file_end: u64, need: usize) -> io::Result<()> {
+        let window = WINDOW.max(need);
         let len = usize::try_from(file_end - position).unwrap_or(usize::MAX).min(window);
         self.buffer.resize(len, 0);
         self.buffer_at = position;
