@@ -159,6 +159,17 @@ pub struct GroupView<C> {
     pub subscriptions: BTreeMap<String, Arc<Subscription>>,
 }
 
+/// What the metrics show of a group.
+#[derive(Debug)]
+pub struct GroupCount {
+    /// The group.
+    pub group: Group,
+    /// How it consumes.
+    pub manner: Manner,
+    /// Language and version of each member's library.
+    pub libraries: Vec<(Language, i32)>,
+}
+
 #[derive(Debug)]
 struct Table<C> {
     groups: HashMap<Group, State<C>, foldhash::fast::RandomState>,
@@ -236,12 +247,7 @@ impl<C: Clone> Consumers<C> {
     /// Ends the membership of a connection in a group. Returns whom to tell.
     pub fn unregister(&self, connection: ConnectionId, group: &Group) -> Vec<C> {
         let mut table = self.table.lock();
-        if let Some(groups) = table.of_connection.get_mut(&connection) {
-            groups.remove(group);
-            if groups.is_empty() {
-                table.of_connection.remove(&connection);
-            }
-        }
+        table.forget(connection, group);
         table.leave(connection, group)
     }
 
@@ -269,12 +275,7 @@ impl<C: Clone> Consumers<C> {
         silent
             .into_iter()
             .map(|(connection, group)| {
-                if let Some(groups) = table.of_connection.get_mut(&connection) {
-                    groups.remove(&group);
-                    if groups.is_empty() {
-                        table.of_connection.remove(&connection);
-                    }
-                }
+                table.forget(connection, &group);
                 let told = table.leave(connection, &group);
                 (group, told)
             })
@@ -331,7 +332,7 @@ impl<C: Clone> Consumers<C> {
     }
 
     /// How many members each group has, for the metrics.
-    pub fn counts(&self) -> Vec<(Group, Manner, Vec<(Language, i32)>)> {
+    pub fn counts(&self) -> Vec<GroupCount> {
         let table = self.table.lock();
         table
             .groups
@@ -339,7 +340,11 @@ impl<C: Clone> Consumers<C> {
             .map(|(group, state)| {
                 let members = state.members.values();
                 let kinds = members.map(|member| (member.client.language, member.client.version));
-                (group.clone(), state.manner, kinds.collect())
+                GroupCount {
+                    group: group.clone(),
+                    manner: state.manner,
+                    libraries: kinds.collect(),
+                }
             })
             .collect()
     }
@@ -377,6 +382,15 @@ impl<C: Clone> State<C> {
 }
 
 impl<C: Clone> Table<C> {
+    /// The connection no longer consumes for the group.
+    fn forget(&mut self, connection: ConnectionId, group: &Group) {
+        let Some(groups) = self.of_connection.get_mut(&connection) else { return };
+        groups.remove(group);
+        if groups.is_empty() {
+            self.of_connection.remove(&connection);
+        }
+    }
+
     fn leave(&mut self, connection: ConnectionId, group: &Group) -> Vec<C> {
         let Some(state) = self.groups.get_mut(group) else { return Vec::new() };
         if state.members.remove(&connection).is_none() {

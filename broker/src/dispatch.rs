@@ -38,6 +38,9 @@ impl Service for Front {
         for frame in frames.requests() {
             timing.next(&self.0, RequestCode(frame.code()));
             dispatch(&self.0, session, &frame, out);
+            if BATCH_BYTES_MAX < session.sends.bytes() {
+                store(&self.0, session);
+            }
         }
         store(&self.0, session);
         timing.end(&self.0);
@@ -48,6 +51,7 @@ impl Service for Front {
     }
 }
 
+/// Stores what was collected.
 fn store(broker: &Arc<Broker>, session: &mut Session) {
     if !session.sends.is_empty() {
         let Session { sends, peer, .. } = session;
@@ -55,94 +59,85 @@ fn store(broker: &Arc<Broker>, session: &mut Session) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "one line for each request: this is the table")]
 fn dispatch(broker: &Arc<Broker>, session: &mut Session, frame: &Frame<'_>, out: &mut Replies) {
+    use BrokerRequest as R;
     let request = match BrokerRequest::decode(frame) {
         Ok(request) => request,
         Err(RequestError::Unsupported(_)) => return out.unsupported(frame),
         Err(RequestError::Field(error)) => return out.bad_field(frame.reply_to(), &error),
     };
-    let ask = match request {
-        BrokerRequest::SendMessage(ask) => ask.into(),
-        BrokerRequest::SendMessageV2(ask) | BrokerRequest::SendBatchMessage(ask) => ask,
-        request => {
-            store(broker, session);
-            return other(broker, session, (frame, request), out);
-        }
-    };
-    handle::send::send(broker, session, frame, &ask, out);
-    if BATCH_BYTES_MAX < session.sends.bytes() {
+    if !matches!(request, R::SendMessage(_) | R::SendMessageV2(_) | R::SendBatchMessage(_)) {
         store(broker, session);
     }
-}
-
-/// Every request but sends.
-fn other(
-    broker: &Arc<Broker>,
-    session: &mut Session,
-    (frame, request): (&Frame<'_>, BrokerRequest<'_>),
-    out: &mut Replies,
-) {
     let mut call = Call { broker, session, to: frame.reply_to(), out };
+    let call = &mut call;
     match request {
-        BrokerRequest::SendMessage(_)
-        | BrokerRequest::SendMessageV2(_)
-        | BrokerRequest::SendBatchMessage(_) => {}
-        BrokerRequest::ConsumerSendMsgBack(ask) => handle::send_back::send_back(&call, frame, &ask),
-        BrokerRequest::PullMessage(ask) | BrokerRequest::LitePullMessage(ask) => {
-            let Call { broker, session, out, .. } = call;
-            handle::pull::pull(broker, session, frame, &ask, out);
-        }
-        BrokerRequest::QueryConsumerOffset(ask) => handle::offsets::query(&mut call, &ask),
-        BrokerRequest::UpdateConsumerOffset(ask) => handle::offsets::update(&mut call, &ask),
-        BrokerRequest::SearchOffset(ask) => handle::offsets::search(&mut call, &ask),
-        BrokerRequest::GetMaxOffset(ask) => handle::offsets::max(&mut call, &ask),
-        BrokerRequest::GetMinOffset(ask) => handle::offsets::min(&mut call, &ask),
-        BrokerRequest::GetEarliestMsgStoretime(ask) => handle::offsets::earliest(&mut call, &ask),
-        BrokerRequest::ResetOffset(ask) => handle::offsets::reset(&mut call, &ask),
-        BrokerRequest::ViewMessageById(ask) => handle::view::view(&mut call, &ask),
-        BrokerRequest::HeartBeat(_) => handle::clients::heartbeat(&mut call, frame),
-        BrokerRequest::UnregisterClient(ask) => handle::clients::unregister(&mut call, &ask),
-        BrokerRequest::GetConsumerListByGroup(ask) => handle::clients::list(&mut call, &ask),
-        BrokerRequest::CheckClientConfig(_) => handle::clients::check(&mut call, frame),
-        BrokerRequest::GetConsumerRunningInfo(ask) => handle::clients::running_info(&call, &ask),
-        BrokerRequest::ConsumeMessageDirectly(ask) => handle::clients::consume(&call, &ask),
-        BrokerRequest::LockBatchMq(_) => handle::locks::lock(&mut call, frame),
-        BrokerRequest::UnlockBatchMq(_) => handle::locks::unlock(&mut call, frame),
-        request => admin(&mut call, frame, request),
-    }
-}
-
-/// Requests of administrators, and those that nobody serves yet.
-fn admin(call: &mut Call<'_>, frame: &Frame<'_>, request: BrokerRequest<'_>) {
-    match request {
-        BrokerRequest::CreateTopic(ask) => handle::topics::create(call, &ask),
-        BrokerRequest::CreateTopics(_) => handle::topics::create_all(call, frame),
-        BrokerRequest::DeleteTopic(ask) => handle::topics::delete(call, &ask),
-        BrokerRequest::GetAllTopicConfig(ask) => handle::topics::all(call, &ask),
-        BrokerRequest::GetTopicConfig(ask) => handle::topics::get(call, &ask),
-        BrokerRequest::GetSystemTopicList(_) => handle::topics::system_list(call),
-        BrokerRequest::CreateSubscriptionGroup(_) => handle::groups::create(call, frame),
-        BrokerRequest::CreateSubscriptionGroups(_) => handle::groups::create_all(call, frame),
-        BrokerRequest::GetAllSubscriptionGroup(ask) => handle::groups::all(call, &ask),
-        BrokerRequest::GetSubscriptionGroup(ask) => handle::groups::get(call, &ask),
-        BrokerRequest::DeleteSubscriptionGroup(ask) => handle::groups::delete(call, &ask),
-        BrokerRequest::QueryTopicConsumeByWho(ask) => handle::groups::of_topic(call, &ask),
-        BrokerRequest::QueryTopicsByConsumer(ask) => handle::groups::topics_of(call, &ask),
-        BrokerRequest::QuerySubscriptionByConsumer(ask) => handle::groups::subscription(call, &ask),
-        BrokerRequest::UpdateGroupForbidden(ask) => handle::groups::forbidden(call, &ask),
-        BrokerRequest::GetConsumerConnectionList(ask) => handle::connections::consumers(call, &ask),
-        BrokerRequest::GetProducerConnectionList(ask) => handle::connections::producers(call, &ask),
-        BrokerRequest::GetAllProducerInfo(_) => handle::connections::all_producers(call),
-        BrokerRequest::GetTopicStats(ask) => handle::stats::topic(call, &ask),
-        BrokerRequest::GetConsumeStats(ask) => handle::stats::group(call, &ask),
-        BrokerRequest::GetBrokerConsumeStats(ask) => handle::stats::all_groups(call, &ask),
-        BrokerRequest::QueryConsumeTimeSpan(ask) => handle::stats::time_span(call, &ask),
-        BrokerRequest::UpdateBrokerConfig(_) => handle::settings::update(call, frame),
-        BrokerRequest::GetBrokerConfig(_) => handle::settings::show(call),
-        BrokerRequest::GetBrokerRuntimeInfo(_) => handle::settings::runtime_info(call),
-        BrokerRequest::GetAllConsumerOffset(_) => handle::settings::all_offsets(call),
-        BrokerRequest::GetAllDelayOffset(_) => handle::settings::delay_offsets(call),
-        _ => call.out.unsupported(frame),
+        R::SendMessage(ask) => handle::send::send(call, frame, &ask.into()),
+        R::SendMessageV2(ask) | R::SendBatchMessage(ask) => handle::send::send(call, frame, &ask),
+        R::PullMessage(ask) | R::LitePullMessage(ask) => handle::pull::pull(call, frame, &ask),
+        R::ConsumerSendMsgBack(ask) => handle::send_back::send_back(call, frame, &ask),
+        R::QueryConsumerOffset(ask) => handle::offsets::query(call, &ask),
+        R::UpdateConsumerOffset(ask) => handle::offsets::update(call, &ask),
+        R::SearchOffset(ask) => handle::offsets::search(call, &ask),
+        R::GetMaxOffset(ask) => handle::offsets::max(call, &ask),
+        R::GetMinOffset(ask) => handle::offsets::min(call, &ask),
+        R::GetEarliestMsgStoretime(ask) => handle::offsets::earliest(call, &ask),
+        R::ResetOffset(ask) => handle::offsets::reset(call, &ask),
+        R::ViewMessageById(ask) => handle::view::view(call, &ask),
+        R::HeartBeat(_) => handle::clients::heartbeat(call, frame),
+        R::UnregisterClient(ask) => handle::clients::unregister(call, &ask),
+        R::GetConsumerListByGroup(ask) => handle::clients::list(call, &ask),
+        R::CheckClientConfig(_) => handle::clients::check(call, frame),
+        R::GetConsumerRunningInfo(ask) => handle::clients::running_info(call, &ask),
+        R::ConsumeMessageDirectly(ask) => handle::clients::consume(call, &ask),
+        R::LockBatchMq(_) => handle::locks::lock(call, frame),
+        R::UnlockBatchMq(_) => handle::locks::unlock(call, frame),
+        R::CreateTopic(ask) => handle::topics::create(call, &ask),
+        R::CreateTopics(_) => handle::topics::create_all(call, frame),
+        R::DeleteTopic(ask) => handle::topics::delete(call, &ask),
+        R::GetAllTopicConfig(ask) => handle::topics::all(call, &ask),
+        R::GetTopicConfig(ask) => handle::topics::get(call, &ask),
+        R::GetSystemTopicList(_) => handle::topics::system_list(call),
+        R::CreateSubscriptionGroup(_) => handle::groups::create(call, frame),
+        R::CreateSubscriptionGroups(_) => handle::groups::create_all(call, frame),
+        R::GetAllSubscriptionGroup(ask) => handle::groups::all(call, &ask),
+        R::GetSubscriptionGroup(ask) => handle::groups::get(call, &ask),
+        R::DeleteSubscriptionGroup(ask) => handle::groups::delete(call, &ask),
+        R::QueryTopicConsumeByWho(ask) => handle::groups::of_topic(call, &ask),
+        R::QueryTopicsByConsumer(ask) => handle::groups::topics_of(call, &ask),
+        R::QuerySubscriptionByConsumer(ask) => handle::groups::subscription(call, &ask),
+        R::UpdateGroupForbidden(ask) => handle::groups::forbidden(call, &ask),
+        R::GetConsumerConnectionList(ask) => handle::connections::consumers(call, &ask),
+        R::GetProducerConnectionList(ask) => handle::connections::producers(call, &ask),
+        R::GetAllProducerInfo(_) => handle::connections::all_producers(call),
+        R::GetTopicStats(ask) => handle::stats::topic(call, &ask),
+        R::GetConsumeStats(ask) => handle::stats::group(call, &ask),
+        R::GetBrokerConsumeStats(ask) => handle::stats::all_groups(call, &ask),
+        R::QueryConsumeTimeSpan(ask) => handle::stats::time_span(call, &ask),
+        R::UpdateBrokerConfig(_) => handle::settings::update(call, frame),
+        R::GetBrokerConfig(_) => handle::settings::show(call),
+        R::GetBrokerRuntimeInfo(_) => handle::settings::runtime_info(call),
+        R::GetAllConsumerOffset(_) => handle::settings::all_offsets(call),
+        R::GetAllDelayOffset(_) => handle::settings::delay_offsets(call),
+        R::EndTransaction(_)
+        | R::SendReplyMessage(_)
+        | R::SendReplyMessageV2(_)
+        | R::RecallMessage(_)
+        | R::QueryMessage(_)
+        | R::GetConsumerStatus(_)
+        | R::CleanExpiredConsumeQueue(_)
+        | R::CleanUnusedTopic(_)
+        | R::DeleteExpiredCommitLog(_)
+        | R::QueryCorrectionOffset(_)
+        | R::CloneGroupOffset(_)
+        | R::ViewBrokerStatsData(_)
+        | R::QueryConsumeQueue(_)
+        | R::ResumeCheckHalfMessage(_)
+        | R::ExchangeHaInfo(_)
+        | R::GetBrokerHaStatus(_)
+        | R::ResetMasterFlushOffset(_)
+        | R::NotifyMinBrokerIdChange(_) => call.out.unsupported(frame),
     }
 }
 

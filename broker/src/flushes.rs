@@ -5,6 +5,7 @@ use gantry_model::{Millis, PhysicalOffset};
 use gantry_remoting::wire::ResponseCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::{broker::Broker, pending::PendingReplies, sends::Unflushed};
 
@@ -38,13 +39,18 @@ impl Flushes {
         }
     }
 
-    /// Answers what waits for too long, until the task is dropped.
-    pub async fn time_out(&self, broker: &Broker) {
+    /// Answers what waits for too long, until it is to stop.
+    pub async fn time_out(&self, broker: &Broker, stop: &CancellationToken) {
         loop {
             let next = self.pending.lock().next_deadline();
-            match next {
-                None => self.first.notified().await,
-                Some(deadline) => broker.sleep_until(deadline).await,
+            let late = async {
+                match next {
+                    None => self.first.notified().await,
+                    Some(deadline) => broker.sleep_until(deadline).await,
+                }
+            };
+            if stop.run_until_cancelled(late).await.is_none() {
+                return;
             }
             self.answer_late(broker, broker.now());
         }

@@ -33,6 +33,9 @@ pub struct Position {
 type Queues = BTreeMap<QueueId, Position>;
 type Topics = HashMap<Topic, Queues>;
 
+/// Whose place it is, and where: a group in a queue of a topic.
+pub type Of<'a> = (&'a Group, &'a Topic, QueueId);
+
 /// The offsets of all groups.
 #[derive(Debug, Default)]
 pub struct Offsets {
@@ -46,15 +49,8 @@ pub struct Offsets {
 
 impl Offsets {
     /// Notes that the group wants `offset` next. Ignored while a reset waits, or at the bound.
-    pub fn commit(
-        &self,
-        group: &Group,
-        topic: &Topic,
-        queue: QueueId,
-        offset: QueueOffset,
-        now: Millis,
-    ) {
-        self.change(group, topic, queue, |position| {
+    pub fn commit(&self, of: Of<'_>, offset: QueueOffset, now: Millis) {
+        self.change(of, |position| {
             if position.reset.is_none() {
                 position.committed = Some(offset);
             }
@@ -66,13 +62,13 @@ impl Offsets {
     }
 
     /// Notes that the group pulled at `offset`.
-    pub fn pulled(&self, group: &Group, topic: &Topic, queue: QueueId, offset: QueueOffset) {
-        self.change(group, topic, queue, |position| position.pulled = Some(offset));
+    pub fn pulled(&self, of: Of<'_>, offset: QueueOffset) {
+        self.change(of, |position| position.pulled = Some(offset));
     }
 
     /// Moves the group to `offset`: its next pull is told so, and commits before that are dropped.
-    pub fn reset(&self, group: &Group, topic: &Topic, queue: QueueId, offset: QueueOffset) {
-        self.change(group, topic, queue, |position| {
+    pub fn reset(&self, of: Of<'_>, offset: QueueOffset) {
+        self.change(of, |position| {
             position.committed = Some(offset);
             if position.reset.replace(offset).is_none() {
                 self.resets.fetch_add(1, Ordering::Relaxed);
@@ -81,7 +77,7 @@ impl Offsets {
     }
 
     /// The offset of a reset that waits for this pull; it is told once.
-    pub fn take_reset(&self, group: &Group, topic: &Topic, queue: QueueId) -> Option<QueueOffset> {
+    pub fn take_reset(&self, (group, topic, queue): Of<'_>) -> Option<QueueOffset> {
         if self.resets.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -92,7 +88,7 @@ impl Offsets {
         Some(offset)
     }
 
-    fn change(&self, group: &Group, topic: &Topic, queue: QueueId, to: impl FnOnce(&mut Position)) {
+    fn change(&self, (group, topic, queue): Of<'_>, to: impl FnOnce(&mut Position)) {
         let mut groups = self.groups.lock();
         if let Some(position) =
             groups.get_mut(group).and_then(|topics| topics.get_mut(topic)?.get_mut(&queue))
@@ -176,15 +172,13 @@ impl Offsets {
         };
         for (group, topics) in self.groups.lock().iter() {
             for (topic, queues) in topics {
-                let offsets: BTreeMap<_, _> = queues
+                let offsets = queues
                     .iter()
-                    .filter_map(|(queue, position)| Some((*queue, position.committed?.into())))
-                    .collect();
-                if !offsets.is_empty() {
-                    file.offset_table.insert(format!("{topic}@{group}"), offsets);
-                }
+                    .filter_map(|(queue, position)| Some((*queue, position.committed?.into())));
+                file.offset_table.insert(format!("{topic}@{group}"), offsets.collect());
             }
         }
+        file.offset_table.retain(|_, offsets: &mut BTreeMap<_, _>| !offsets.is_empty());
         fastjson::pretty(&file)
     }
 
@@ -195,10 +189,11 @@ impl Offsets {
         for (key, queues) in file.offset_table {
             let Some((topic, group)) = key.split_once('@') else { continue };
             let (Ok(topic), Ok(group)) = (Topic::new(topic), Group::new(group)) else { continue };
-            for (queue, offset) in queues {
-                // Java writes -1 where a consumer committed nothing yet.
-                let Some(offset) = offset.get() else { continue };
-                offsets.change(&group, &topic, queue, |position| position.committed = Some(offset));
+            // Java writes -1 where a consumer committed nothing yet.
+            let known = queues.into_iter().filter_map(|(queue, at)| Some((queue, at.get()?)));
+            for (queue, offset) in known {
+                offsets
+                    .change((&group, &topic, queue), |position| position.committed = Some(offset));
             }
         }
         Ok(offsets)
@@ -223,7 +218,7 @@ mod tests {
         let offsets = Offsets::default();
         assert_eq!(offsets.position("g", "t", QueueId(0)).committed, None);
         for offset in [9, 4] {
-            offsets.commit(&group, &topic, QueueId(0), QueueOffset(offset), Millis(1));
+            offsets.commit((&group, &topic, QueueId(0)), QueueOffset(offset), Millis(1));
         }
         assert_eq!(offsets.position("g", "t", QueueId(0)).committed, Some(QueueOffset(4)));
     }
@@ -232,14 +227,14 @@ mod tests {
     fn a_reset_is_told_once_and_drops_commits_until_then() {
         let (group, topic) = names();
         let offsets = Offsets::default();
-        offsets.commit(&group, &topic, QueueId(1), QueueOffset(50), Millis(1));
-        offsets.reset(&group, &topic, QueueId(1), QueueOffset(7));
-        offsets.commit(&group, &topic, QueueId(1), QueueOffset(51), Millis(1));
+        offsets.commit((&group, &topic, QueueId(1)), QueueOffset(50), Millis(1));
+        offsets.reset((&group, &topic, QueueId(1)), QueueOffset(7));
+        offsets.commit((&group, &topic, QueueId(1)), QueueOffset(51), Millis(1));
         assert_eq!(offsets.position("g", "t", QueueId(1)).committed, Some(QueueOffset(7)));
-        assert_eq!(offsets.take_reset(&group, &topic, QueueId(0)), None);
-        assert_eq!(offsets.take_reset(&group, &topic, QueueId(1)), Some(QueueOffset(7)));
-        assert_eq!(offsets.take_reset(&group, &topic, QueueId(1)), None);
-        offsets.commit(&group, &topic, QueueId(1), QueueOffset(8), Millis(1));
+        assert_eq!(offsets.take_reset((&group, &topic, QueueId(0))), None);
+        assert_eq!(offsets.take_reset((&group, &topic, QueueId(1))), Some(QueueOffset(7)));
+        assert_eq!(offsets.take_reset((&group, &topic, QueueId(1))), None);
+        offsets.commit((&group, &topic, QueueId(1)), QueueOffset(8), Millis(1));
         assert_eq!(offsets.position("g", "t", QueueId(1)).committed, Some(QueueOffset(8)));
     }
 
@@ -247,9 +242,9 @@ mod tests {
     fn the_file_is_as_java_writes_and_reads_it() {
         let (group, topic) = names();
         let offsets = Offsets::default();
-        offsets.commit(&group, &topic, QueueId(0), QueueOffset(3), Millis(1));
-        offsets.commit(&group, &topic, QueueId(10), QueueOffset(4), Millis(1));
-        offsets.pulled(&group, &topic, QueueId(2), QueueOffset(4));
+        offsets.commit((&group, &topic, QueueId(0)), QueueOffset(3), Millis(1));
+        offsets.commit((&group, &topic, QueueId(10)), QueueOffset(4), Millis(1));
+        offsets.pulled((&group, &topic, QueueId(2)), QueueOffset(4));
         let text = String::from_utf8(offsets.to_json().unwrap()).unwrap();
         let (_, table) = text.split_once("\"offsetTable\":").unwrap();
         assert_eq!(table, "{\n\t\t\"t@g\":{\n\t\t\t0:3,\n\t\t\t10:4\n\t\t}\n\t}\n}");
@@ -267,9 +262,9 @@ mod tests {
     fn what_is_forgotten_is_gone_from_both_sides() {
         let (group, topic) = names();
         let offsets = Offsets::default();
-        offsets.reset(&group, &topic, QueueId(0), QueueOffset(3));
-        assert_eq!(offsets.groups_of("t"), [group.clone()]);
-        assert_eq!(offsets.topics_of("g"), [topic.clone()]);
+        offsets.reset((&group, &topic, QueueId(0)), QueueOffset(3));
+        assert_eq!(offsets.groups_of("t"), [group]);
+        assert_eq!(offsets.topics_of("g"), [topic]);
         offsets.forget_topic("t");
         assert!(offsets.groups_of("t").is_empty() && offsets.topics_of("g").is_empty());
         assert_eq!(offsets.count.load(Ordering::Relaxed), 0);

@@ -14,6 +14,9 @@ struct Table<C> {
     of_connection: HashMap<ConnectionId, HashSet<Group>>,
 }
 
+/// A group and its members, with when each was last heard of.
+pub type ProducerGroup<C> = (Group, Vec<(Client<C>, Millis)>);
+
 /// All producers.
 #[derive(Debug)]
 pub struct Producers<C> {
@@ -47,12 +50,7 @@ impl<C: Clone> Producers<C> {
     /// Ends the membership of a connection in a group.
     pub fn unregister(&self, connection: ConnectionId, group: &Group) {
         let mut table = self.table.lock();
-        if let Some(groups) = table.of_connection.get_mut(&connection) {
-            groups.remove(group);
-            if groups.is_empty() {
-                table.of_connection.remove(&connection);
-            }
-        }
+        table.forget(connection, group);
         table.leave(connection, group);
     }
 
@@ -73,12 +71,7 @@ impl<C: Clone> Producers<C> {
             silent.extend(late.map(|(connection, _)| (*connection, group.clone())));
         }
         for (connection, group) in silent {
-            if let Some(groups) = table.of_connection.get_mut(&connection) {
-                groups.remove(&group);
-                if groups.is_empty() {
-                    table.of_connection.remove(&connection);
-                }
-            }
+            table.forget(connection, &group);
             table.leave(connection, &group);
         }
     }
@@ -91,7 +84,7 @@ impl<C: Clone> Producers<C> {
     }
 
     /// All groups with their members and when those were last seen.
-    pub fn all(&self) -> Vec<(Group, Vec<(Client<C>, Millis)>)> {
+    pub fn all(&self) -> Vec<ProducerGroup<C>> {
         let table = self.table.lock();
         let groups = table.groups.iter();
         groups
@@ -101,6 +94,15 @@ impl<C: Clone> Producers<C> {
 }
 
 impl<C> Table<C> {
+    /// The connection no longer produces for the group.
+    fn forget(&mut self, connection: ConnectionId, group: &Group) {
+        let Some(groups) = self.of_connection.get_mut(&connection) else { return };
+        groups.remove(group);
+        if groups.is_empty() {
+            self.of_connection.remove(&connection);
+        }
+    }
+
     fn leave(&mut self, connection: ConnectionId, group: &Group) {
         if let Some(members) = self.groups.get_mut(group) {
             members.remove(&connection);

@@ -24,6 +24,7 @@ use gantry_remoting::{
 };
 use parking_lot::{Condvar, Mutex};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 
@@ -91,18 +92,21 @@ impl Registration {
         Self { broker, pool, known: BTreeMap::new() }
     }
 
-    /// Registers until the task is dropped.
-    pub async fn run(&mut self) {
+    /// Registers until it is to stop.
+    pub async fn run(&mut self, stop: &CancellationToken) {
         let broker = Arc::clone(&self.broker);
         loop {
             // Made before the round: a change during the round is not missed.
             let changed = broker.topics.changed.notified();
-            let generation = broker.topics.generation();
-            let all_well = self.round().await;
+let generation = broker.topics.generation();
+            let Some(all_well) = stop.run_until_cancelled(self.round()).await else { return };
             broker.announced.reached(generation);
             let sleep = if all_well { RESOLVE_EVERY } else { RETRY_AFTER };
-            if tokio::time::timeout(sleep, changed).await.is_ok() {
-                tokio::time::sleep(GATHER).await;
+            let changed = tokio::time::timeout(sleep, changed);
+            match stop.run_until_cancelled(changed).await {
+                Some(Ok(())) => tokio::time::sleep(GATHER).await,
+                Some(Err(_)) => {}
+                None => return,
             }
         }
     }
@@ -127,12 +131,7 @@ impl Registration {
         let mut all_well = resolved;
         for (address, result) in due.into_iter().zip(results) {
             match result {
-                Ok(()) => {
-                    let is_new = self.known.insert(address, Known { generation, since: now });
-                    if is_new.is_none() {
-                        tracing::info!(%address, "registered with the name server");
-                    }
-                }
+                Ok(()) => self.registered(address, Known { generation, since: now }),
                 Err(error) => {
                     all_well = false;
                     self.known.remove(&address);
@@ -141,6 +140,12 @@ impl Registration {
             }
         }
         all_well
+    }
+
+    fn registered(&mut self, address: SocketAddr, known: Known) {
+        if self.known.insert(address, known).is_none() {
+            tracing::info!(%address, "registered with the name server");
+        }
     }
 
     async fn register(&self, address: SocketAddr, body: &[u8]) -> Result<(), String> {

@@ -13,6 +13,7 @@ use gantry_remoting::net::{Limits, NoRequests, Pool, Server, bind};
 use gantry_store::{Background, OpenError, Store, disk::real::RealDisk};
 use prometheus::Registry;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     broker::{Broker, Ears, Parts, record_max},
@@ -204,20 +205,16 @@ fn run_tasks(broker: &Arc<Broker>, tasks: &Tasks) -> Tasks {
     let work = Arc::clone(broker);
     let stop = until(tasks);
     tasks.spawn("flush timeouts", async move {
-        stop.run_until_cancelled(work.flushes.time_out(&work)).await;
+        work.flushes.time_out(&work, &stop).await;
     });
     let (work, stop) = (Arc::clone(broker), until(tasks));
     tasks.spawn("parked pulls", async move {
         stop.run_until_cancelled(expire_pulls(work)).await;
     });
     let (work, stop) = (Arc::clone(broker), until(tasks));
-    tasks.spawn("silent clients", async move {
-        stop.run_until_cancelled(forget_silent(work)).await;
-    });
+    tasks.spawn("silent clients", forget_silent(work, stop));
     let (work, stop) = (Arc::clone(broker), until(tasks));
-    tasks.spawn("delayed messages", async move {
-        stop.run_until_cancelled(schedule::run(work)).await;
-    });
+    tasks.spawn("delayed messages", schedule::run(work, stop));
     let (work, stop) = (Arc::clone(broker), until(tasks));
     tasks.spawn("files", async move {
         stop.run_until_cancelled(Writer::run(work)).await;
@@ -228,7 +225,7 @@ fn run_tasks(broker: &Arc<Broker>, tasks: &Tasks) -> Tasks {
     let stop = until(&registering);
     let mut registration = Registration::new(Arc::clone(broker), pool);
     registering.spawn("register", async move {
-        stop.run_until_cancelled(registration.run()).await;
+        registration.run(&stop).await;
         registration.unregister().await;
     });
     registering
@@ -251,10 +248,9 @@ async fn expire_pulls(broker: Arc<Broker>) {
     }
 }
 
-async fn forget_silent(broker: Arc<Broker>) {
+async fn forget_silent(broker: Arc<Broker>, stop: CancellationToken) {
     let mut every = tokio::time::interval(SILENT_EVERY);
-    loop {
-        every.tick().await;
+    while stop.run_until_cancelled(every.tick()).await.is_some() {
         clients::forget_silent(&broker);
     }
 }

@@ -155,8 +155,7 @@ impl Topics {
         &self,
         topic: &Topic,
         template: &str,
-        queues: u32,
-        sys_flag: i32,
+        (queues, sys_flag): (u32, i32),
         now: Millis,
     ) -> Option<Creation> {
         self.create(topic, now, |table| {
@@ -334,27 +333,27 @@ mod tests {
     #[test]
     fn a_topic_is_made_from_its_template() {
         let topics = topics();
-        let made = topics.create_on_send(&topic("orders"), "TBW102", 4, 0, Millis(7)).unwrap();
+        let made = topics.create_on_send(&topic("orders"), "TBW102", (4, 0), Millis(7)).unwrap();
         let Creation::Made(config) = made else { panic!("{made:?}") };
         assert_eq!(
             (config.read_queue_nums, config.write_queue_nums, config.perm),
             (4, 4, Perm::READ_WRITE)
         );
-        let again = topics.create_on_send(&topic("orders"), "TBW102", 16, 0, Millis(8)).unwrap();
+        let again = topics.create_on_send(&topic("orders"), "TBW102", (16, 0), Millis(8)).unwrap();
         assert_eq!(again, Creation::Found(config));
-        let wide = topics.create_on_send(&topic("wide"), "TBW102", 100, 0, Millis(8)).unwrap();
+        let wide = topics.create_on_send(&topic("wide"), "TBW102", (100, 0), Millis(8)).unwrap();
         assert_eq!(wide.config().write_queue_nums, 8, "the template's queues are the most");
-        assert_eq!(topics.create_on_send(&topic("x"), "orders", 4, 0, Millis(8)), None);
-        assert_eq!(topics.create_on_send(&topic("x"), "nosuch", 4, 0, Millis(8)), None);
+        assert_eq!(topics.create_on_send(&topic("x"), "orders", (4, 0), Millis(8)), None);
+        assert_eq!(topics.create_on_send(&topic("x"), "nosuch", (4, 0), Millis(8)), None);
     }
 
     #[test]
     fn without_auto_creation_there_is_no_template() {
         let settings = Settings { auto_create_topic: false, ..Settings::default() };
         let topics = Topics::open(&settings, None).unwrap();
-        assert_eq!(topics.create_on_send(&topic("x"), "TBW102", 4, 0, Millis(8)), None);
+        assert_eq!(topics.create_on_send(&topic("x"), "TBW102", (4, 0), Millis(8)), None);
         assert!(
-            topics.create_on_send(&topic("x"), "DefaultCluster", 4, 0, Millis(8)).is_some(),
+            topics.create_on_send(&topic("x"), "DefaultCluster", (4, 0), Millis(8)).is_some(),
             "the cluster's topic is a template too"
         );
     }
@@ -378,7 +377,7 @@ mod tests {
     #[test]
     fn the_file_is_read_as_it_was_written_and_as_java_writes_it() {
         let topics = topics();
-        topics.create_on_send(&topic("orders"), "TBW102", 4, 0, Millis(7));
+        topics.create_on_send(&topic("orders"), "TBW102", (4, 0), Millis(7));
         let (text, _) = topics.to_json().unwrap();
         let again = Topics::open(&Settings::default(), Some(&text)).unwrap();
         assert_eq!(again.snapshot().version, topics.snapshot().version);

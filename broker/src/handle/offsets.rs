@@ -92,7 +92,7 @@ fn commit(broker: &Broker, ask: &UpdateConsumerOffset<'_>) -> Result<(), Refusal
     let offset = ask.commit_offset.get().ok_or_else(|| {
         Refusal::parameter("commitOffset is below 0; offsets are counted from 0 on")
     })?;
-    broker.offsets.commit(&group, &topic, ask.queue_id, offset, broker.now());
+    broker.offsets.commit((&group, &topic, ask.queue_id), offset, broker.now());
     Ok(())
 }
 
@@ -203,7 +203,7 @@ pub fn reset(call: &mut Call<'_>, ask: &ResetOffset<'_>) {
         let name = refusal::topic(&topic)?;
         let mut offset_table = BTreeMap::new();
         for (queue, offset) in moved {
-            broker.offsets.reset(&group, &name, queue, offset);
+            broker.offsets.reset((&group, &name, queue), offset);
             let broker_name = broker.fixed.name.clone();
             let key = MessageQueue { broker_name, queue_id: queue, topic: topic.clone() };
             offset_table.insert(key, offset.into());

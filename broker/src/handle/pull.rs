@@ -11,12 +11,13 @@ use gantry_model::{Group, Millis, QueueId, QueueOffset, Topic};
 use gantry_remoting::{
     net::Peer,
     wire::{
-        Answer, Body, Frame, Replies, ReplyTo, RequestCode, ResponseCode,
+        Answer, Body, Frame, ReplyTo, RequestCode, ResponseCode,
         request::consume::{PullMessage, PullReply},
     },
 };
 use gantry_store::{Limits, Pull, PullStatus, QueueHandle, ReadError, disk::Wait};
 
+use super::Call;
 use crate::{
     broker::Broker,
     config::FlushDisk,
@@ -59,13 +60,8 @@ enum Held {
 }
 
 /// Serves a pull, now or later.
-pub fn pull(
-    broker: &Arc<Broker>,
-    session: &mut Session,
-    frame: &Frame<'_>,
-    ask: &PullMessage<'_>,
-    out: &mut Replies,
-) {
+pub fn pull(call: &mut Call<'_>, frame: &Frame<'_>, ask: &PullMessage<'_>) {
+    let (broker, session, out) = (call.broker, &mut *call.session, &mut *call.out);
     match plan(broker, session, frame, ask) {
         Ok(Planned::Read(plan)) => serve(broker, Arc::new(plan), Wait::Never),
         Ok(Planned::Answered(header, status)) => {
@@ -172,10 +168,10 @@ fn commit(
     flags: PullFlags,
 ) {
     if let Some(offset) = ask.queue_offset.get() {
-        broker.offsets.pulled(group, topic, ask.queue_id, offset);
+        broker.offsets.pulled((group, topic, ask.queue_id), offset);
     }
     if let (true, Some(offset)) = (flags.commits(), ask.commit_offset.get()) {
-        broker.offsets.commit(group, topic, ask.queue_id, offset, broker.now());
+        broker.offsets.commit((group, topic, ask.queue_id), offset, broker.now());
     }
 }
 
@@ -186,7 +182,7 @@ fn outside(
     handle: &QueueHandle,
     (ask, sys_flags): (&PullMessage<'_>, (i32, i32)),
 ) -> Option<(PullReply, Status)> {
-    let reset = broker.offsets.take_reset(group, topic, ask.queue_id);
+    let reset = broker.offsets.take_reset((group, topic, ask.queue_id));
     if reset.is_none() && ask.queue_offset.get().is_some() {
         return None;
     }

@@ -11,13 +11,16 @@ use gantry_model::{
     properties::Properties, record::BatchBody, sysflag::SysFlag, tags::tags_code,
 };
 use gantry_remoting::wire::{
-    Frame, Replies,
+    Frame,
     body::{TopicConfig, TopicFilterType},
     request::send::SendMessageV2,
 };
 use gantry_store::Tags;
 
-use super::put::{self, One, Way};
+use super::{
+    Call,
+    put::{self, One, Way},
+};
 use crate::{
     broker::Broker,
     check::{self, Gate, MAX_RECONSUME_SINCE, Ordered, Retry, Wishes},
@@ -33,16 +36,10 @@ const UNIT: i32 = 1;
 const UNIT_SUB: i32 = 2;
 
 /// Puts a send into the session's batch, or refuses it.
-pub fn send(
-    broker: &Arc<Broker>,
-    session: &mut Session,
-    frame: &Frame<'_>,
-    ask: &SendMessageV2<'_>,
-    out: &mut Replies,
-) {
-    if let Err(refusal) = take(broker, session, frame, ask) {
-        broker.metrics.failed(1);
-        out.refuse(frame.reply_to(), refusal.code, refusal.remark);
+pub fn send(call: &mut Call<'_>, frame: &Frame<'_>, ask: &SendMessageV2<'_>) {
+    if let Err(refusal) = take(call.broker, call.session, frame, ask) {
+        call.broker.metrics.failed(1);
+        call.refuse(refusal);
     }
 }
 
@@ -135,7 +132,7 @@ fn create(
     let queues = queues.unwrap_or(CLIENT_QUEUES).max(1);
     let now = broker.now();
     let made = allowed
-        .then(|| broker.topics.create_on_send(topic, template, queues, flag, now))
+        .then(|| broker.topics.create_on_send(topic, template, (queues, flag), now))
         .flatten()
         .or_else(|| {
             topic.is_retry().then(|| broker.topics.create_for_group(topic, 1, flag, now)).flatten()
@@ -153,7 +150,7 @@ fn retry(
 ) -> Result<Retry, Refusal> {
     let group = refusal::group(group)?;
     let config = broker.find_group(&group).ok_or_else(|| Refusal::no_group(&group))?;
-    let max = max.map_or(i64::from(config.retry_max_times), i64::from);
+    let max = i64::from(max.unwrap_or(config.retry_max_times));
     Ok(check::retry(reconsumed, max, || broker.locks.any(&group, broker.now())))
 }
 

@@ -162,11 +162,13 @@ pub fn all_groups(call: &mut Call<'_>, ask: &GetBrokerConsumeStats) {
             let mut all = Vec::new();
             for topic in topics {
                 let stats = stats_of(broker, &group, std::slice::from_ref(&topic), Listed::No)?;
-                for progress in stats.offset_table.values() {
-                    list.total_diff += ahead(progress.broker_offset, progress.consumer_offset);
-                    list.total_inflight_diff +=
-                        ahead(progress.pull_offset, progress.consumer_offset);
-                }
+                let behind = stats.offset_table.values();
+                list.total_diff += behind
+                    .clone()
+                    .map(|at| ahead(at.broker_offset, at.consumer_offset))
+                    .sum::<i64>();
+                list.total_inflight_diff +=
+                    behind.map(|at| ahead(at.pull_offset, at.consumer_offset)).sum::<i64>();
                 all.push(stats);
             }
             if !all.is_empty() {

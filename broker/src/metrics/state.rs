@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use super::SERIES_MAX;
-use crate::{broker::Broker, system};
+use crate::{broker::Broker, consumers::GroupCount, system};
 
 /// Reads the state.
 pub struct StateCollector {
@@ -83,9 +83,11 @@ impl StateCollector {
             }
         }
         self.consumers.reset();
-        for (group, manner, members) in broker.consumers.counts().into_iter().take(SERIES_MAX) {
+        for GroupCount { group, manner, libraries } in
+            broker.consumers.counts().into_iter().take(SERIES_MAX)
+        {
             let system = if system::is_system_group(&group) { "true" } else { "false" };
-            for (language, version) in members {
+            for (language, version) in libraries {
                 let version = version.to_string();
                 let mode = manner.consume.name();
                 let labels = [group.as_str(), language.name(), &version, mode, "remoting", system];

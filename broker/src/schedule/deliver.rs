@@ -13,6 +13,8 @@ use gantry_model::{
 };
 use gantry_store::{Batch, Limits, QueueHandle, Tags, disk::Wait};
 
+use tokio_util::sync::CancellationToken;
+
 use super::{Level, due};
 use crate::{broker::Broker, system};
 
@@ -51,21 +53,26 @@ impl Next {
     }
 }
 
-/// Delivers until the task is dropped.
-pub async fn run(broker: Arc<Broker>) {
-    loop {
+/// Delivers until it is to stop.
+pub async fn run(broker: Arc<Broker>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
         let inner = Arc::clone(&broker);
         let next = tokio::task::spawn_blocking(move || deliver_all(&inner)).await;
-        match next.unwrap_or(Next::Later) {
-            Next::Now => {}
-            Next::At(moment) => {
-                let sleep = Duration::from_millis(moment.since(broker.now())).min(SLEEP_MAX);
-                // A message of a shorter level may be due before.
-                let _due = tokio::time::timeout(sleep, broker.delayed.notified()).await;
-            }
-            Next::Idle => broker.delayed.notified().await,
-            Next::Later => tokio::time::sleep(AFTER_FAILURE).await,
+        let next = next.unwrap_or(Next::Later);
+        stop.run_until_cancelled(pause(&broker, next)).await;
+    }
+}
+
+async fn pause(broker: &Broker, next: Next) {
+    match next {
+        Next::Now => {}
+        Next::At(moment) => {
+            let sleep = Duration::from_millis(moment.since(broker.now())).min(SLEEP_MAX);
+            // A message of a shorter level may be due before.
+            let _due = tokio::time::timeout(sleep, broker.delayed.notified()).await;
         }
+        Next::Idle => broker.delayed.notified().await,
+        Next::Later => tokio::time::sleep(AFTER_FAILURE).await,
     }
 }
 

@@ -1,8 +1,6 @@
 //! Messages in and out, over real sockets.
 
-mod common;
-
-use common::{
+use crate::rig::{
     TestBroker, TestClient, pull, pull_header, pulled, send, send_header, sent, settings,
 };
 use gantry_broker::{Settings, config::FlushDisk};
@@ -114,9 +112,7 @@ async fn a_waiting_pull_gets_the_message_that_it_waits_for() {
         header.suspend_timeout = Millis(15_000);
         let waiting = consumer.call(RequestCode::PULL_MESSAGE, &header, b"");
         let sending = async {
-            while broker.running.broker().parked.is_empty() {
-                tokio::task::yield_now().await;
-            }
+            broker.parked().await;
             send(&producer, "orders", 0, "TAGS\u{1}other", b"no").await;
             send(&producer, "orders", 0, "TAGS\u{1}wanted", b"yes").await;
         };
@@ -152,9 +148,7 @@ async fn pulls_are_released_when_the_broker_stops() {
     header.suspend_timeout = Millis(60_000);
     let waiting = client.call(RequestCode::PULL_MESSAGE, &header, b"");
     let stopping = async {
-        while broker.running.broker().parked.is_empty() {
-            tokio::task::yield_now().await;
-        }
+        broker.parked().await;
         broker.stop().await;
     };
     let (reply, ()) = tokio::join!(waiting, stopping);

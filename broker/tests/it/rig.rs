@@ -1,5 +1,10 @@
 //! A broker in this process, and a client that speaks the protocol to it over real sockets.
-#![allow(clippy::allow_attributes, dead_code, reason = "each test file uses its own part of this")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test that meets anything unexpected is to fail right there"
+)]
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -7,7 +12,7 @@ use gantry_broker::{Running, Settings, start};
 use gantry_chassis::{Health, Tasks};
 use gantry_model::{Millis, QueueId, QueueOffset};
 use gantry_remoting::{
-    net::{Limits, NoRequests, Peer, Pool, Service},
+    net::{Limits, Peer, Pool, Service},
     wire::{
         Body, Command, Frames, Header, MaybeNegative, Replies, RequestCode,
         request::{
@@ -53,6 +58,13 @@ impl TestBroker {
 
     pub(crate) async fn stop(self) {
         self.running.shutdown().await;
+    }
+
+    /// Waits until a pull is parked.
+    pub(crate) async fn parked(&self) {
+        while self.running.broker().parked.is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
@@ -107,12 +119,10 @@ impl TestClient {
     /// Waits until the broker has asked this.
     pub(crate) async fn was_asked(&self, code: RequestCode) {
         let wait = async {
-            loop {
-                let notified = self.asked.notify.notified();
-                if self.asked.codes.lock().contains(&code.0) {
-                    return;
-                }
+            let mut notified = self.asked.notify.notified();
+            while !self.asked.codes.lock().contains(&code.0) {
                 notified.await;
+                notified = self.asked.notify.notified();
             }
         };
         tokio::time::timeout(TIMEOUT, wait).await.expect("the broker did not ask");
