@@ -262,7 +262,7 @@ impl Broker {
     /// when they may be seen.
     pub fn arrived(self: &Arc<Self>, queue: &QueueHandle, position: PhysicalOffset) {
         match self.flush {
-            FlushDisk::Async => pull::wake(self, queue),
+            FlushDisk::Async => self.wake(queue),
             FlushDisk::Sync => self.wake_when_flushed(queue, position),
         }
     }
@@ -284,8 +284,15 @@ impl Broker {
         let shown: Vec<_> =
             self.unseen.lock().extract_if(.., |(position, _)| *position <= flushed).collect();
         for (_, queue) in shown {
-            pull::wake(self, &queue);
+            self.wake(&queue);
         }
+    }
+
+    fn wake(self: &Arc<Self>, queue: &QueueHandle) {
+        if queue.topic().as_str() == system::SCHEDULE_TOPIC {
+            self.delayed.notify_one();
+        }
+        pull::wake(self, queue);
     }
 }
 
@@ -341,11 +348,9 @@ impl Ears {
 
 impl gantry_store::Listener for Ears {
     fn arrived(&self, queue: &QueueHandle, _: gantry_model::QueueOffset, position: PhysicalOffset) {
-        let Some(broker) = self.broker() else { return };
-        if queue.topic().as_str() == crate::system::SCHEDULE_TOPIC {
-            broker.delayed.notify_one();
+        if let Some(broker) = self.broker() {
+            broker.arrived(queue, position);
         }
-        broker.arrived(queue, position);
     }
 
     fn flushed(&self, position: PhysicalOffset) {

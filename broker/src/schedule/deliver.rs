@@ -87,11 +87,8 @@ fn deliver_all(broker: &Arc<Broker>) -> Next {
 /// Delivers what of a level is due.
 fn deliver(broker: &Arc<Broker>, level: Level) -> Next {
     let Ok(topic) = Topic::new(system::SCHEDULE_TOPIC) else { return Next::Idle };
-    let queue = match broker.existing_queue(&topic, level.queue()) {
-        Ok(Some(queue)) => queue,
-        Ok(None) => return Next::Idle,
-        Err(_) => return Next::Later,
-    };
+    // Made if missing, which costs no file: only a queue that exists can be watched.
+    let Ok(queue) = broker.queue(&topic, level.queue()) else { return Next::Later };
     let from = broker.delay_offsets.next(level);
     // Watch before looking: what is stored after the look wakes the task.
     queue.watch();

@@ -81,7 +81,7 @@ async fn every_name_server_knows_the_broker_and_its_new_topics_and_that_it_left(
     let broker = TestBroker::start(settings);
     for told in &told {
         told.until(|told| told.topics.lock().contains(&"TBW102".to_owned())).await;
-        assert_eq!(told.brokers.lock().as_slice(), [broker.address.clone()]);
+        assert_eq!(told.brokers.lock().first(), Some(&broker.address));
     }
     let client = TestClient::connect(&broker.address).await;
     sent(&client, "orders", 0, b"x").await;

@@ -1,11 +1,4 @@
 //! A broker in this process, and a client that speaks the protocol to it over real sockets.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test that meets anything unexpected is to fail right there"
-)]
-
 use std::{path::Path, sync::Arc, time::Duration};
 
 use gantry_broker::{Running, Settings, start};
@@ -43,7 +36,8 @@ pub(crate) fn settings(root: &Path) -> Settings {
 /// A broker that runs.
 pub(crate) struct TestBroker {
     pub(crate) running: Running,
-    pub(crate) tasks: Tasks,
+    /// Keeps the tasks of the broker.
+    _tasks: Tasks,
     pub(crate) registry: Registry,
     pub(crate) address: String,
 }
@@ -53,7 +47,7 @@ impl TestBroker {
         let (tasks, registry) = (Tasks::new("test"), Registry::new());
         let running = start(settings, &tasks, &registry, &Health::new()).unwrap();
         let address = running.address().unwrap().to_string();
-        Self { running, tasks, registry, address }
+        Self { running, _tasks: tasks, registry, address }
     }
 
     pub(crate) async fn stop(self) {
@@ -95,7 +89,8 @@ impl Service for Asked {
 pub(crate) struct TestClient {
     pub(crate) peer: Peer,
     pub(crate) asked: Arc<Asked>,
-    pub(crate) stop: CancellationToken,
+    /// Ends the connection with the client.
+    _stop: tokio_util::sync::DropGuard,
 }
 
 impl TestClient {
@@ -104,7 +99,7 @@ impl TestClient {
         let asked = Arc::new(Asked::default());
         let pool = Pool::new(Arc::clone(&asked), Limits::default(), TIMEOUT, (&tasks, &stop));
         let peer = pool.connection(address).await.unwrap();
-        Self { peer, asked, stop }
+        Self { peer, asked, _stop: stop.drop_guard() }
     }
 
     pub(crate) async fn call<'h, H: Header<'h>>(
