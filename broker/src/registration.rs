@@ -98,7 +98,7 @@ impl Registration {
         loop {
             // Made before the round: a change during the round is not missed.
             let changed = broker.topics.changed.notified();
-let generation = broker.topics.generation();
+            let generation = broker.topics.generation();
             let Some(all_well) = stop.run_until_cancelled(self.round()).await else { return };
             broker.announced.reached(generation);
             let sleep = if all_well { RESOLVE_EVERY } else { RETRY_AFTER };
