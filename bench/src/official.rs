@@ -16,20 +16,18 @@ use crate::workload::{Consumer, Plan};
 const QUEUES: u32 = 8;
 /// How long a client JVM may take until it has sent something.
 const START_LIMIT: Duration = Duration::from_secs(40);
-/// A client JVM warms up before its reports count.
-const WARM_UP: Duration = Duration::from_secs(4);
-/// Reports that fall into the warm-up.
-const REPORTS_SKIPPED: usize = 4;
-/// A report tells of the seconds before it.
-const REPORTS_BEHIND: Duration = Duration::from_secs(2);
+/// A client JVM warms up before anything counts.
+const WARM_UP: Duration = Duration::from_secs(6);
+/// What stands before the messages a second in the consumer's reports.
+const CONSUMED: &str = "Consume TPS: ";
 
 struct Client {
     child: Child,
     log: PathBuf,
 }
 
-/// Runs the producer program, beside it perhaps the consumer program, and reads the reports that
-/// they print each second.
+/// Runs the producer program, beside it perhaps the consumer program. What was sent is counted on the
+/// broker; the consumer must have reported that it got something.
 pub(crate) fn run(
     server: &Server,
     jars: &Jars,
@@ -40,7 +38,7 @@ pub(crate) fn run(
     let home = tempfile::tempdir()?;
     create_topic(server.broker, topic, QUEUES)?;
     routed(server)?;
-    let mut reader = match consumer {
+    let reader = match consumer {
         Consumer::Absent => None,
         Consumer::Present => {
             let group = format!("G_{topic}");
@@ -52,24 +50,19 @@ pub(crate) fn run(
     let mut writer = Client::start(server, jars, "Producer", &arguments, home.path())?;
     writer.until_sending(server, topic)?;
     pause(WARM_UP);
+    let reports = reader.as_ref().map_or(0, |reader| reader.reports().len());
     let (before, first) = (server.usage()?, messages_in(server.broker, topic, QUEUES)?);
-    pause(plan.duration + REPORTS_BEHIND);
+    let began = Instant::now();
+    pause(plan.duration);
     let (after, last) = (server.usage()?, messages_in(server.broker, topic, QUEUES)?);
+    let seconds = began.elapsed().as_secs_f64();
     let messages = last - first;
-    let rate = writer.mean("Send TPS: ");
-    let read = reader.as_ref().map(|reader| reader.mean("Consume TPS: "));
-    writer.end();
-    if let Some(reader) = &mut reader {
-        reader.end();
+    if let Some(reader) = &reader {
+        reader.keeps_up(reports)?;
     }
-    let rate = rate.with_context(|| writer.last_words())?;
-    let rate = match read {
-        None => rate,
-        Some(read) => read.context("the official consumer reported nothing")?.min(rate),
-    };
     Ok(Figures {
         messages,
-        rate: Some(rate),
+        rate: Some(messages as f64 / seconds),
         per_cpu_second: per_cpu_second(messages, before, after),
         resident_mib: Some(after.resident_mib),
         anonymous_mib: Some(after.anonymous_mib),
@@ -110,15 +103,21 @@ impl Client {
         Ok(Self { child: command.spawn().context("starting an official client")?, log })
     }
 
-    /// The mean of what follows `label` in the reports that count.
-    fn mean(&self, label: &str) -> Option<f64> {
+    /// The messages a second of each report of the consumer.
+    fn reports(&self) -> Vec<f64> {
         let text = self.text();
-        let values: Vec<f64> = text
-            .lines()
-            .filter_map(|line| line.split_once(label)?.1.split(' ').next()?.parse().ok())
-            .skip(REPORTS_SKIPPED)
-            .collect();
-        (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        let rate = |line: &str| line.split_once(CONSUMED)?.1.split(' ').next()?.parse().ok();
+        text.lines().filter_map(rate).collect()
+    }
+
+    /// Whether anything was consumed since so many reports had been made.
+    fn keeps_up(&self, reports: usize) -> Result<()> {
+        let since = self.reports();
+        let consumed = since.iter().skip(reports).any(|rate| *rate > 0.0);
+        if since.len() > reports && !consumed {
+            bail!("the official consumer got nothing: {}", self.last_words());
+        }
+        Ok(())
     }
 
     fn until_sending(&mut self, server: &Server, topic: &str) -> Result<()> {
