@@ -80,7 +80,8 @@ impl Happening {
 /// Publishes events. A failure is logged: no reconciliation fails for an event.
 #[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
+    client: Client,
+    reporter: Reporter,
 }
 
 impl Events {
@@ -91,7 +92,7 @@ impl Events {
             controller: "rocketmq.gantry.rs/operator".to_owned(),
             instance: Some(instance.to_owned()),
         };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { client, reporter }
     }
 
     /// Publishes a happening about `object`.
@@ -108,7 +109,10 @@ impl Events {
             action: happening.action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, object).await {
+        // A recorder that is kept counts events of the same reason as one and drops the later notes,
+        // although they tell of other brokers.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if let Err(error) = recorder.publish(&event, object).await {
             tracing::warn!(%error, reason = happening.reason, "event not published");
         }
     }
