@@ -1,6 +1,12 @@
 //! The files of the log: fixed size, allocated before they are used, one name after the other. This module owns which files
 //! there are and how far they are written and flushed; the appender alone writes records into them.
 //!
+//! Why files are allocated ahead and written with positioned writes, never through a mapping (us of CPU for each KiB, 64 KiB at
+//! once, ext4, Linux 6.18): fresh mapping 2.2, sparse file 0.31, allocated file 0.19, file used before 0.15, but with its
+//! pages no longer cached and 1 KiB at once 6.6, since every page is read first: hence the zeros to the end of the page.
+//! 1 KiB and fdatasync, p50: allocated 110 us with 4 ms at p99, written before 92 us with 0.15 ms.
+//!
+//! Invariant: a file is zero where no record was written; recovery tells a torn record by it. Files that are used again are made so.
 //! Invariant: `min <= flushed <= written`; bytes below `written` never change while their file is in the list.
 
 use std::{
