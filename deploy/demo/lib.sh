@@ -42,7 +42,7 @@ start_producer() {
 produce() {
 	start_producer "$1" "$2"
 	k logs -f "job/produce-$1" | sed -u 's/^run=[^ ]* /demo:   producer: /'
-	k wait --for=condition=Complete "job/produce-$1" --timeout=10s > /dev/null
+	k wait --for=condition=Complete "job/produce-$1" --timeout=10s > /dev/null || { say "not every message was acknowledged"; return 1; }
 }
 
 # received RUN: the consumer's last word on a run: "DIFFERENT DUPLICATES".
