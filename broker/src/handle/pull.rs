@@ -27,6 +27,8 @@ use crate::{
     session::Session,
 };
 
+/// Messages that the store looks at in one pull at least.
+const SCAN_UNITS: u64 = 800;
 /// Longest wait that a client may ask for, in milliseconds.
 const SUSPEND_MAX: u64 = 120_000;
 
@@ -298,7 +300,10 @@ impl PlannedPull {
             PullStatus::NoMessageInQueue => self.asked == QueueOffset::ZERO,
             // At first the client is told at once how far it has come; while it waits anyway it is not
             // woken for messages that it does not select.
-            PullStatus::NoMatchedMessage => self.held == Held::Yes && found.max <= found.next,
+            // Unless there is more to look at than one pull may.
+            PullStatus::NoMatchedMessage => {
+                self.held == Held::Yes && found.next.since(self.from) < SCAN_UNITS
+            }
             PullStatus::Found
             | PullStatus::MessageWasRemoving
             | PullStatus::OffsetOverflowBadly
