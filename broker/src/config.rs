@@ -63,8 +63,6 @@ gantry_chassis::settings! {
         restart "registerNameServerPeriod" register_period: u64 = 30_000,
         /// Milliseconds that one registration may take.
         restart "registerBrokerTimeoutMills" register_timeout: u64 [100..=600_000] = 24_000,
-        /// Milliseconds without a sign of life after which a NameServer forgets this broker.
-        restart "brokerNotActiveTimeoutMillis" not_active_timeout: u64 = 10_000,
         /// Whether a pull that finds nothing waits for the next message.
         dynamic "longPollingEnable" long_polling: bool = true,
         /// Milliseconds that a pull waits when `longPollingEnable` is off.
@@ -73,12 +71,8 @@ gantry_chassis::settings! {
         dynamic "notifyConsumerIdsChangedEnable" notify_ids_changed: bool = true,
         /// Whether `LITE_PULL_MESSAGE` is served.
         dynamic "litePullMessageEnable" lite_pull: bool = true,
-        /// Whether transactional messages are refused.
-        dynamic "rejectTransactionMessage" reject_transactions: bool = false,
         /// Sends are refused before this moment (milliseconds since 1970).
         dynamic "startAcceptSendRequestTimeStamp" accept_sends_from: u64 = 0,
-        /// Whether resetting offsets works without the consumers' help.
-        dynamic "useServerSideResetOffset" server_side_reset: bool = true,
         /// Whether names of system topics are refused when topics are updated.
         dynamic "validateSystemTopicWhenUpdateTopic" guard_system_topics: bool = true,
         /// Milliseconds after which a silent client is forgotten.
@@ -115,12 +109,8 @@ gantry_chassis::settings! {
         restart "diskSpaceWarningLevelRatio" disk_warning: u8 [35..=90] = 90,
         /// Whether unexpired files may be deleted when the disk is full.
         restart "cleanFileForciblyEnable" clean_forcibly: bool = true,
-        /// Milliseconds between two looks at what may be deleted.
-        restart "cleanResourceInterval" clean_interval: u64 [100..=u64::MAX] = 10_000,
         /// Delays of the delay levels.
         restart "messageDelayLevel" delay_levels: String = "1s 5s 10s 30s 1m 2m 3m 4m 5m 6m 7m 8m 9m 10m 20m 30m 1h 2h".into(),
-        /// Milliseconds between two writes of delayOffset.json.
-        restart "flushDelayOffsetInterval" flush_delay_offsets: u64 [100..=u64::MAX] = 10_000,
         /// Most messages in the answer to a pull.
         dynamic "maxTransferCountOnMessageInMemory" pull_count: u32 [1..=4096] = 32,
         /// Most bytes in the answer to a pull.
