@@ -32,12 +32,15 @@ pub fn is_oracle() -> bool {
     env::var_os("GANTRY_PEER").is_some_and(|peer| peer == "java")
 }
 
-fn is_java(part: Part) -> bool {
+fn maker(part: Part) -> Maker {
     let other = match part {
         Part::NameServer => "java-namesrv",
         Part::Broker => "java-broker",
     };
-    is_oracle() || env::var_os("GANTRY_PEER").is_some_and(|peer| peer == other)
+    if is_oracle() || env::var_os("GANTRY_PEER").is_some_and(|peer| peer == other) {
+        return Maker::Apache;
+    }
+    Maker::Gantry
 }
 
 /// What a broker is started with beyond the usual.
@@ -90,7 +93,7 @@ impl Server {
             home = directory.display(),
         );
         fs::write(&conf, text)?;
-        let command = command(Part::NameServer, &directory, &conf)?;
+        let command = command(Part::NameServer, maker(Part::NameServer), &directory, &conf)?;
         let mut namesrv_program = Program::start(command, directory.join("namesrv.log"))?;
         namesrv_program.until("its port opens", START, || Wire::connect(namesrv).is_ok())?;
         let broker_program = None;
@@ -136,10 +139,22 @@ impl Server {
     /// # Errors
     /// When it does not get ready.
     pub fn start_broker(&mut self) -> anyhow::Result<()> {
+        self.start_broker_of(maker(Part::Broker))
+    }
+
+    /// Starts Apache RocketMQ's broker on the port and directory of ours.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub fn start_foreign_broker(&mut self) -> anyhow::Result<()> {
+        self.start_broker_of(Maker::Apache)
+    }
+
+    fn start_broker_of(&mut self, maker: Maker) -> anyhow::Result<()> {
         ensure!(self.broker_program.is_none(), "the broker runs already");
         let conf = self.directory.join("broker.conf");
-        fs::write(&conf, self.broker_conf())?;
-        let command = command(Part::Broker, &self.directory, &conf)?;
+        fs::write(&conf, self.broker_conf(maker))?;
+        let command = command(Part::Broker, maker, &self.directory, &conf)?;
         let mut program = Program::start(command, self.directory.join("broker.log"))?;
         let (namesrv, broker) = (self.namesrv, self.broker);
         program.until("it is in the routes", START, || {
@@ -170,7 +185,7 @@ impl Server {
         self.setup = setup;
     }
 
-    fn broker_conf(&self) -> String {
+    fn broker_conf(&self, maker: Maker) -> String {
         format!(
             "brokerClusterName={cluster}\nbrokerName={name}\nbrokerId=0\nnamesrvAddr={namesrv}\n\
              brokerIP1={ip}\nbrokerIP2={ip}\nlistenPort={port}\nhaListenPort={ha}\n\
@@ -185,7 +200,10 @@ impl Server {
             metrics = self.broker.port() + 3,
             store = self.store().display(),
             // A busy machine is no reason to refuse: cold Java code is slow.
-            java = if is_java(Part::Broker) { "waitTimeMillsInSendQueue=5000\n" } else { "" },
+            java = match maker {
+                Maker::Apache => "waitTimeMillsInSendQueue=5000\n",
+                Maker::Gantry => "",
+            },
             more = self.setup.properties,
         )
     }
@@ -199,14 +217,24 @@ impl Drop for Server {
     }
 }
 
+/// Whose program a part is.
+#[derive(Clone, Copy)]
+enum Maker {
+    Gantry,
+    Apache,
+}
+
 #[derive(Clone, Copy)]
 enum Part {
     NameServer,
     Broker,
 }
 
-fn command(part: Part, home: &Path, conf: &Path) -> anyhow::Result<Command> {
-    let mut command = if is_java(part) { java(part, home)? } else { gantry(part)? };
+fn command(part: Part, maker: Maker, home: &Path, conf: &Path) -> anyhow::Result<Command> {
+    let mut command = match maker {
+        Maker::Apache => java(part, home)?,
+        Maker::Gantry => gantry(part)?,
+    };
     command.arg("-c").arg(conf).current_dir(home);
     Ok(command)
 }

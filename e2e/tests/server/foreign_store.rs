@@ -1,4 +1,5 @@
-//! A store directory that Apache RocketMQ has left: the broker starts on it, serves what is in it, and goes on.
+//! Store directories change hands: our broker starts on one that Apache RocketMQ has left, and the other way round; each
+//! serves what is in it, and goes on.
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -60,5 +61,45 @@ fn the_broker_goes_on_with_a_store_of_apache_rocketmq() -> anyhow::Result<()> {
         }
     }
     peer.call("stop", json!({"name": "heir"}))?;
+    Ok(())
+}
+
+#[test]
+fn apache_rocketmq_goes_on_with_our_store() -> anyhow::Result<()> {
+    let mut stage = Stage::open(Setup::default())?;
+    let topic = stage.topic(Client::Java55, "heritage", 2)?;
+    let peer = stage.peer(Client::Java55)?;
+    let arguments =
+        json!({"topic": topic, "keys": "k", "tags": ["red", "blue"], "count": 50, "size": 500});
+    let mut sent = produce(peer, arguments)?;
+    let batch = json!({"topic": topic, "keys": "b", "mode": "batch", "batch": 5, "count": 10});
+    sent.extend(produce(peer, batch)?);
+    // One group has taken all of it before the change of hands.
+    let first = consume(peer, json!({"name": "first", "group": "first", "topic": topic}))?;
+    let got = first.take("got", 60)?;
+    stage.committed(&topic, "first", &got)?;
+    peer.call("stop", json!({"name": "first"}))?;
+    stage.server_mut().stop_broker()?;
+
+    stage.server_mut().start_foreign_broker()?;
+    let peer = stage.peer(Client::Java55)?;
+    let heir = consume(peer, json!({"name": "heir", "group": "heir", "topic": topic}))?;
+    let got = heir.take("got", 60)?;
+    ensure!(got.iter().all(|event| event.flag("intact")), "a message is torn");
+    ensure!(places(&got)? == places(&sent)?);
+    let late = produce(peer, json!({"topic": topic, "keys": "late", "count": 6}))?;
+    let again = consume(peer, json!({"name": "again", "group": "first", "topic": topic}))?;
+    ensure!(places(&again.take("got", 6)?)? == places(&late)?, "the group began elsewhere");
+    for name in ["heir", "again"] {
+        peer.call("stop", json!({"name": name}))?;
+    }
+    // And back.
+    stage.server_mut().stop_broker()?;
+    stage.server_mut().start_broker()?;
+    let peer = stage.peer(Client::Java55)?;
+    let last = consume(peer, json!({"name": "last", "group": "last", "topic": topic}))?;
+    sent.extend(late);
+    ensure!(places(&last.take("got", 66)?)? == places(&sent)?);
+    peer.call("stop", json!({"name": "last"}))?;
     Ok(())
 }
