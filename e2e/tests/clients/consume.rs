@@ -14,6 +14,7 @@ crate::cases! {
     only_wanted_tags_arrive: Java55 Java49 Go;
     a_new_group_on_a_young_topic_starts_at_its_beginning: Java55 Java49 Go;
     a_group_goes_on_where_it_stopped: Java55 Java49 Go;
+    a_refused_message_comes_again: Java55 Java49 Go;
 }
 
 /// Long enough for a second delivery to show.
@@ -164,5 +165,27 @@ fn a_group_goes_on_where_it_stopped(stage: &Stage, client: Client) -> anyhow::Re
         ensure!(places(&got)? == places(&sent)?, "round {round}");
         peer.call("stop", json!({"name": name}))?;
     }
+    Ok(())
+}
+
+fn a_refused_message_comes_again(stage: &Stage, client: Client) -> anyhow::Result<()> {
+    let topic = stage.topic(client, "again", 2)?;
+    let peer = stage.peer(client)?;
+    let arguments = json!({"topic": topic, "keys": "k", "tags": ["red"], "count": 6});
+    let sent = produce(peer, arguments)?;
+    let name = format!("again-{}", client.word());
+    let arguments =
+        json!({"name": name, "group": name, "topic": topic, "expression": "red", "failures": 1});
+    let consumer = consume(peer, arguments)?;
+    // After ten seconds, from the group's retry topic, under the name of its own.
+    let got = consumer.take("got", 12)?;
+    let (refused, taken): (Vec<Event>, Vec<Event>) =
+        got.into_iter().partition(|event| event.flag("refused"));
+    ensure!(keys(&refused) == keys(&sent) && keys(&taken) == keys(&sent));
+    for event in &taken {
+        ensure!(event.number("reconsumeTimes") == 1 && event.flag("intact"), "{}", event.0);
+        ensure!(event.text("topic") == topic && event.text("tag") == "red", "{}", event.0);
+    }
+    peer.call("stop", json!({"name": name}))?;
     Ok(())
 }
