@@ -59,7 +59,6 @@ fn store(broker: &Arc<Broker>, session: &mut Session) {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one line for each request: this is the table")]
 fn dispatch(broker: &Arc<Broker>, session: &mut Session, frame: &Frame<'_>, out: &mut Replies) {
     use BrokerRequest as R;
     let request = match BrokerRequest::decode(frame) {
@@ -120,24 +119,6 @@ fn dispatch(broker: &Arc<Broker>, session: &mut Session, frame: &Frame<'_>, out:
         R::GetBrokerRuntimeInfo(_) => handle::settings::runtime_info(call),
         R::GetAllConsumerOffset(_) => handle::settings::all_offsets(call),
         R::GetAllDelayOffset(_) => handle::settings::delay_offsets(call),
-        R::EndTransaction(_)
-        | R::SendReplyMessage(_)
-        | R::SendReplyMessageV2(_)
-        | R::RecallMessage(_)
-        | R::QueryMessage(_)
-        | R::GetConsumerStatus(_)
-        | R::CleanExpiredConsumeQueue(_)
-        | R::CleanUnusedTopic(_)
-        | R::DeleteExpiredCommitLog(_)
-        | R::QueryCorrectionOffset(_)
-        | R::CloneGroupOffset(_)
-        | R::ViewBrokerStatsData(_)
-        | R::QueryConsumeQueue(_)
-        | R::ResumeCheckHalfMessage(_)
-        | R::ExchangeHaInfo(_)
-        | R::GetBrokerHaStatus(_)
-        | R::ResetMasterFlushOffset(_)
-        | R::NotifyMinBrokerIdChange(_) => call.out.unsupported(frame),
     }
 }
 

@@ -10,7 +10,7 @@ pub mod namesrv;
 pub mod send;
 mod table;
 
-pub use table::{BrokerRequest, ClientRequest, NamesrvRequest, RequestCode, docs};
+pub use table::{BrokerRequest, ClientRequest, NamesrvRequest, RequestCode, UnservedRequest, docs};
 
 use super::field::FieldError;
 

@@ -262,17 +262,9 @@ table! {
         SEND_BATCH_MESSAGE => SendBatchMessage(send::SendMessageV2<'a>), "Store a batch of messages.";
         CONSUMER_SEND_MSG_BACK => ConsumerSendMsgBack(send::ConsumerSendMsgBack<'a>),
             "Consume a stored message again, later.";
-        END_TRANSACTION => EndTransaction(send::EndTransaction<'a>),
-            "Commit or roll back a half message.";
-        SEND_REPLY_MESSAGE => SendReplyMessage(send::SendMessage<'a>),
-            "Pass the reply of a request-reply message on.";
-        SEND_REPLY_MESSAGE_V2 => SendReplyMessageV2(send::SendMessageV2<'a>),
-            "Pass the reply of a request-reply message on.";
-        RECALL_MESSAGE => RecallMessage(send::RecallMessage<'a>), "Cancel a timer message.";
         PULL_MESSAGE => PullMessage(consume::PullMessage<'a>), "Read messages of a queue, or wait.";
         LITE_PULL_MESSAGE => LitePullMessage(consume::PullMessage<'a>),
             "Read messages of a queue, or wait.";
-        QUERY_MESSAGE => QueryMessage(consume::QueryMessage<'a>), "Find messages by key.";
         QUERY_CONSUMER_OFFSET => QueryConsumerOffset(consume::QueryConsumerOffset<'a>),
             "How far a group has consumed.";
         UPDATE_CONSUMER_OFFSET => UpdateConsumerOffset(consume::UpdateConsumerOffset<'a>),
@@ -298,8 +290,6 @@ table! {
             "Passed on to a client: consume this message now.";
         INVOKE_BROKER_TO_RESET_OFFSET => ResetOffset(client::ResetOffset<'a>),
             "Set a group's offsets by time.";
-        INVOKE_BROKER_TO_GET_CONSUMER_STATUS => GetConsumerStatus(client::GetConsumerStatus<'a>),
-            "Passed on to clients: their offsets.";
         UPDATE_AND_CREATE_TOPIC => CreateTopic(admin::CreateTopic<'a>), "Create or change a topic.";
         UPDATE_AND_CREATE_TOPIC_LIST => CreateTopics(NoFields), "Create or change topics.";
         DELETE_TOPIC_IN_BROKER => DeleteTopic(admin::OfTopic<'a>), "Delete a topic.";
@@ -344,6 +334,29 @@ table! {
             "Which times a group's offsets stand for.";
         GET_SYSTEM_TOPIC_LIST_FROM_BROKER => GetSystemTopicList(NoFields),
             "The broker's own topics.";
+        UPDATE_AND_GET_GROUP_FORBIDDEN => UpdateGroupForbidden(admin::UpdateGroupForbidden<'a>),
+            "Whether a group may read a topic.";
+        GET_ALL_CONSUMER_OFFSET => GetAllConsumerOffset(NoFields),
+            "How far all groups have consumed.";
+        GET_ALL_DELAY_OFFSET => GetAllDelayOffset(NoFields),
+            "How far delayed messages are delivered.";
+    }
+}
+
+table! {
+    /// Requests of brokers whose headers are known and that no process of ours serves yet: they are
+    /// answered with code 3. A row moves to [`BrokerRequest`] together with its handler.
+    UnservedRequest {
+        END_TRANSACTION => EndTransaction(send::EndTransaction<'a>),
+            "Commit or roll back a half message.";
+        SEND_REPLY_MESSAGE => SendReplyMessage(send::SendMessage<'a>),
+            "Pass the reply of a request-reply message on.";
+        SEND_REPLY_MESSAGE_V2 => SendReplyMessageV2(send::SendMessageV2<'a>),
+            "Pass the reply of a request-reply message on.";
+        RECALL_MESSAGE => RecallMessage(send::RecallMessage<'a>), "Cancel a timer message.";
+        QUERY_MESSAGE => QueryMessage(consume::QueryMessage<'a>), "Find messages by key.";
+        INVOKE_BROKER_TO_GET_CONSUMER_STATUS => GetConsumerStatus(client::GetConsumerStatus<'a>),
+            "Passed on to clients: their offsets.";
         CLEAN_EXPIRED_CONSUMEQUEUE => CleanExpiredConsumeQueue(NoFields),
             "Delete queue files that point before the log.";
         CLEAN_UNUSED_TOPIC => CleanUnusedTopic(NoFields), "Delete queues of deleted topics.";
@@ -359,12 +372,6 @@ table! {
             "The entries of a queue.";
         RESUME_CHECK_HALF_MESSAGE => ResumeCheckHalfMessage(admin::ResumeCheckHalfMessage<'a>),
             "Ask again about a half message that was given up.";
-        UPDATE_AND_GET_GROUP_FORBIDDEN => UpdateGroupForbidden(admin::UpdateGroupForbidden<'a>),
-            "Whether a group may read a topic.";
-        GET_ALL_CONSUMER_OFFSET => GetAllConsumerOffset(NoFields),
-            "How far all groups have consumed.";
-        GET_ALL_DELAY_OFFSET => GetAllDelayOffset(NoFields),
-            "How far delayed messages are delivered.";
         EXCHANGE_BROKER_HA_INFO => ExchangeHaInfo(admin::ExchangeHaInfo<'a>),
             "Between replicas: who is the master, and from where to replicate.";
         GET_BROKER_HA_STATUS => GetBrokerHaStatus(NoFields), "How replication goes.";
