@@ -33,7 +33,7 @@ test-api: ## the operator against a real API server without nodes
 
 test-node: ## a real Kubernetes node, the demo on it, and a broker killed under load
 	@$(CLUSTER)/test
-	@CLUSTER_DIR=$$(mktemp -d) && export CLUSTER_DIR && trap '$(CLUSTER)/down' EXIT && deploy/demo/run && $(CLUSTER)/kill-broker
+	@top=$$(mktemp -d) && export CLUSTER_DIR=$$top/cluster && trap "$(CLUSTER)/down; rm -rf $$top" EXIT && deploy/demo/run && $(CLUSTER)/kill-broker
 
 check: ## formatting, lints, house rules, dependencies, shell scripts; writes nothing
 	cargo fmt --all --check
