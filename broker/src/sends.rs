@@ -121,7 +121,10 @@ impl Sends {
     /// Stores everything and leaves this empty. The answers leave through `peer`: before this returns,
     /// or later if another thread appends the batch or the disk is waited for.
     pub fn store(&mut self, broker: &Arc<Broker>, peer: &Peer) {
-        let batch = std::mem::take(&mut self.batch);
+        let mut batch = std::mem::take(&mut self.batch);
+        if broker.flush == FlushDisk::Sync {
+            batch.flusher = broker.flushes.sent(peer.id());
+        }
         let mut requests = Some(std::mem::take(&mut self.requests));
         let appended = broker.store.append(batch, || {
             let (broker, peer) = (Arc::clone(broker), peer.clone());

@@ -19,7 +19,7 @@ use gantry_model::{Millis, record::MAGIC_BLANK};
 use parking_lot::Mutex;
 
 use crate::{
-    batch::{Appended, Batch, Completion, Refusal},
+    batch::{Appended, Batch, Completion, Flusher, Refusal},
     disk::{DiskFile, is_full},
     log::{Log, Segment},
     queue::{QueueHandle, Unit},
@@ -81,8 +81,8 @@ pub(crate) trait Surroundings {
     fn disk_full(&self);
     /// A write failed: nothing may be written any more.
     fn write_failed(&self, what: &io::Error);
-    /// Told outside the lock what was appended.
-    fn appended(&self, batch: &Appended);
+    /// Told outside the lock what was appended, and who is to make it durable.
+    fn appended(&self, batch: &Appended, flusher: Flusher);
     /// Batches are left and nobody holds the role: the store's thread is to call [`Appender::drain`].
     fn relieve(&self);
 }
@@ -179,7 +179,7 @@ impl Appender {
         drop(tip);
         complete(around, others, done);
         let own = own?;
-        around.appended(&own);
+        around.appended(&own, own.batch.flusher);
         self.drain(around);
         Some(own)
     }
@@ -288,7 +288,8 @@ impl Appender {
 
 fn complete<S: Surroundings>(around: &S, appended: Vec<Appended>, done: Vec<Completion>) {
     for (appended, done) in appended.into_iter().zip(done) {
-        around.appended(&appended);
+        // Its caller is gone.
+        around.appended(&appended, Flusher::Thread);
         done(appended);
     }
 }

@@ -1,5 +1,5 @@
 //! What is done beside the appends. Two threads: one makes the log durable (group commit: everything written while a flush
-//! ran goes with the next), one keeps house: writes queue units, checkpoint, prepares log files, lets old ones go.
+//! ran goes with the next; a caller who is alone does it itself, see [`crate::Flusher::Caller`]), one keeps house: writes queue units, checkpoint, prepares log files, lets old ones go.
 //!
 //! A failed flush or write of ours ends the store for good. A disk without room does not.
 
@@ -55,13 +55,47 @@ fn flush_loop(core: &Core) {
     }
 }
 
+/// How long flushes have taken lately, in nanoseconds: each counts an eighth.
+pub(crate) struct FlushTime(u64);
+
+impl Default for FlushTime {
+    /// Nothing is known: the store's thread finds out.
+    fn default() -> Self {
+        Self(2 * QUICK)
+    }
+}
+
+/// A flush of so many nanoseconds may be waited for on a thread that serves connections: no longer than serving one large
+/// batch takes.
+const QUICK: u64 = 500_000;
+
+impl FlushTime {
+    fn count(&mut self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.0 = self.0 - self.0 / 8 + took / 8;
+    }
+}
+
+/// Makes durable what is written now, unless another thread is at it or the disk has been slow. Whether it did.
+pub(crate) fn flush_here(core: &Core) -> bool {
+    let Some(mut time) = core.flushing.try_lock().filter(|time| time.0 < QUICK) else {
+        return false;
+    };
+    flush_locked(core, &mut time);
+    true
+}
+
 /// Makes durable what is written now.
 pub(crate) fn flush(core: &Core) {
-    let _one_at_a_time = core.flushing.lock();
+    flush_locked(core, &mut core.flushing.lock());
+}
+
+fn flush_locked(core: &Core, time: &mut FlushTime) {
     let (from, to) = (core.log.flushed(), core.log.written());
     if from >= to || core.has_failed() {
         return;
     }
+    let begun = Instant::now();
     let mut at = from;
     while at < to {
         let Some(segment) = core.log.segment_of(at) else {
@@ -75,6 +109,7 @@ pub(crate) fn flush(core: &Core) {
         }
         at = segment.base + core.log.segment_size;
     }
+    time.count(begun.elapsed());
     core.log.flushed.store(to, Ordering::Release);
     core.listener.flushed(gantry_model::PhysicalOffset(to));
 }

@@ -27,7 +27,7 @@ mod settings;
 mod signal;
 mod store;
 
-pub use batch::{Appended, Batch, Completion, Placed, Refusal, Tags};
+pub use batch::{Appended, Batch, Completion, Flusher, Placed, Refusal, Tags};
 pub use outcome::{Cut, OpenError, Recovery};
 pub use queue::{Queue, QueueHandle};
 pub use read::{Limits, Pull, PullStatus, ReadError, Select};

@@ -17,8 +17,8 @@ use parking_lot::Mutex;
 
 use crate::{
     appender::{Appender, Surroundings},
-    background,
-    batch::{Appended, Batch, Completion, Refusal},
+    background::{self, FlushTime},
+    batch::{Appended, Batch, Completion, Flusher, Refusal},
     checkpoint::Checkpoint,
     disk::{Disk, DiskFile, Wait},
     files::FileKey,
@@ -38,7 +38,8 @@ use crate::{
 pub trait Listener: Send + Sync + 'static {
     /// A watched queue (see [`crate::Queue::watch`]) has got messages up to `end`, the last one ending at `position`.
     fn arrived(&self, queue: &QueueHandle, end: QueueOffset, position: PhysicalOffset);
-    /// All records that end at or below this are durable. Called from one thread, with growing positions.
+    /// All records that end at or below this are durable. Called by one thread at a time, with growing
+    /// positions.
     fn flushed(&self, position: PhysicalOffset);
     /// A write or flush failed. Nothing is stored any more; the process should end and start anew.
     fn failed(&self, what: &str);
@@ -84,7 +85,7 @@ pub(crate) struct Core {
     pub(crate) flush_signal: Signal,
     pub(crate) house_signal: Signal,
     pub(crate) house: Mutex<House>,
-    pub(crate) flushing: Mutex<()>,
+    pub(crate) flushing: Mutex<FlushTime>,
     /// Store time of the last record, for the checkpoint.
     pub(crate) stored: AtomicU64,
     pub(crate) relieved: AtomicBool,
@@ -157,7 +158,7 @@ impl Store {
             house_signal: Signal::default(),
             stored: AtomicU64::new(parts.house.checkpoint.log_time.0),
             house: Mutex::new(parts.house),
-            flushing: Mutex::new(()),
+            flushing: Mutex::default(),
             relieved: AtomicBool::new(false),
             _lock: parts.lock,
         });
@@ -410,14 +411,17 @@ impl Surroundings for Core {
         self.fail(&format!("writing the log: {what}"));
     }
 
-    fn appended(&self, batch: &Appended) {
+    fn appended(&self, batch: &Appended, flusher: Flusher) {
         self.stored.fetch_max(batch.stored.0, Ordering::Relaxed);
-        self.flush_signal.raise();
         self.house_signal.raise();
         for placed in batch.placed() {
             if placed.queue.take_watch() {
                 self.listener.arrived(placed.queue, placed.offset.plus(1), placed.end);
             }
+        }
+        let here = self.settings.flush == Flush::Sync && flusher == Flusher::Caller;
+        if !(here && background::flush_here(self)) {
+            self.flush_signal.raise();
         }
     }
 
