@@ -107,6 +107,9 @@ pub trait DiskFile: Send + Sync {
     /// The bytes from `at` on without copying where the disk can. The caller must not ask for bytes that may still be
     /// written, nor have the file overwritten while [`Self::is_viewed`].
     fn view(&self, at: u64, len: usize) -> io::Result<Bytes>;
+    /// How many bytes from `at` on, of `len` at most, are in memory now: looking at a view of them does not wait for the
+    /// disk, unless the kernel takes them away this very moment. 0 where that can't be told.
+    fn resident(&self, at: u64, len: usize) -> usize;
     /// Forgets what [`Self::view`] keeps for the next one; views that were given out stay.
     fn forget_view(&self);
     /// Whether a view that was given out is still alive.

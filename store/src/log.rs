@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -37,11 +37,14 @@ pub(crate) struct Segment {
     pub(crate) base: u64,
     pub(crate) path: PathBuf,
     file: Mutex<Option<Arc<dyn DiskFile>>>,
+    /// Whether it was needed since [`Log::close_cold`] last looked.
+    needed: AtomicBool,
 }
 
 impl Segment {
     /// The open file; opened on demand, which may need the disk.
     pub(crate) fn file(&self, disk: &dyn Disk, wait: Wait) -> io::Result<Arc<dyn DiskFile>> {
+        self.needed.store(true, Ordering::Relaxed);
         let mut file = self.file.lock();
         if let Some(open) = &*file {
             return Ok(Arc::clone(open));
@@ -59,6 +62,26 @@ impl Segment {
         if let Some(file) = self.file.lock().take() {
             file.forget_view();
         }
+    }
+}
+
+/// How far is looked at once whether old bytes are in memory: little at first, more when one reader wants more.
+const LOOK_MIN: usize = 64 << 10;
+const LOOK_MAX: usize = 1 << 20;
+
+/// A view of a part of the log that was in memory a moment ago. Only for a reader that copies out of it at once: nothing keeps
+/// the kernel from taking the pages away, and then looking at them waits for the disk.
+#[derive(Default)]
+pub(crate) struct Window {
+    at: u64,
+    bytes: Bytes,
+    look: usize,
+}
+
+impl Window {
+    fn get(&self, at: u64, len: usize) -> Option<&[u8]> {
+        let from = usize::try_from(at.checked_sub(self.at)?).ok()?;
+        self.bytes.get(from..from.checked_add(len)?)
     }
 }
 
@@ -130,18 +153,62 @@ impl Log {
     /// `len` bytes from `at` on, all in one file. Young ones are a view of the mapped file. `NotFound` where no file
     /// is, `UnexpectedEof` behind a file's end.
     pub(crate) fn read(&self, at: u64, len: usize, wait: Wait) -> io::Result<Bytes> {
-        let segment = self.segment_of(at).ok_or(io::ErrorKind::NotFound)?;
-        let file = segment.file(&*self.disk, wait)?;
-        let within = at - segment.base;
-        if within + len as u64 > self.segment_size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if at + self.hot_bytes >= self.written() {
+        let (file, within) = self.locate(at, len, wait)?;
+        if self.is_hot(at) {
             return file.view(within, len);
         }
         let mut buffer = BytesMut::zeroed(len);
         file.read_at(within, &mut buffer, wait)?;
         Ok(buffer.freeze())
+    }
+
+    /// Copies what [`Self::read`] gives behind `into`, with a system call for many short pieces near each other instead of
+    /// one for each, if they are in memory.
+    pub(crate) fn copy(
+        &self,
+        at: u64,
+        len: usize,
+        (wait, window): (Wait, &mut Window),
+        into: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        if let Some(bytes) = window.get(at, len) {
+            into.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let (file, within) = self.locate(at, len, wait)?;
+        let present = if self.is_hot(at) {
+            let rest = self.written().saturating_sub(at).min(self.segment_size - within);
+            usize::try_from(rest).unwrap_or(len)
+        } else if wait == Wait::Never {
+            window.look = (2 * window.look).clamp(LOOK_MIN, LOOK_MAX);
+            let rest = usize::try_from(self.segment_size - within).unwrap_or(usize::MAX);
+            file.resident(within, window.look.max(len).min(rest))
+        } else {
+            0
+        };
+        if present >= len {
+            window.at = at;
+            window.bytes = file.view(within, present)?;
+            into.extend_from_slice(window.get(at, len).unwrap_or_default());
+            return Ok(());
+        }
+        let start = into.len();
+        into.resize(start + len, 0);
+        file.read_at(within, into.get_mut(start..).unwrap_or_default(), wait)
+    }
+
+    /// The file that holds these bytes, and where in it.
+    fn locate(&self, at: u64, len: usize, wait: Wait) -> io::Result<(Arc<dyn DiskFile>, u64)> {
+        let segment = self.segment_of(at).ok_or(io::ErrorKind::NotFound)?;
+        let within = at - segment.base;
+        if within + len as u64 > self.segment_size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok((segment.file(&*self.disk, wait)?, within))
+    }
+
+    fn is_hot(&self, at: u64) -> bool {
+        at + self.hot_bytes >= self.written()
     }
 
     /// The file that begins at `base`: from the list, where it was put ahead of need, or made now.
@@ -228,12 +295,13 @@ impl Log {
         Ok(Some(PhysicalOffset(gone.base)))
     }
 
-    /// Closes files that are no longer among the youngest; they are opened again when they are read.
+    /// Closes files that are no longer among the youngest and were not read since this was last called; they are opened again when they are read.
     pub(crate) fn close_cold(&self) {
         let written = self.written();
         for segment in self.segments.load().iter() {
             let end = segment.base + self.segment_size;
-            if end + self.hot_bytes < written && end <= self.flushed() {
+            let cold = end + self.hot_bytes < written && end <= self.flushed();
+            if cold && !segment.needed.swap(false, Ordering::Relaxed) {
                 segment.close();
             }
         }
@@ -241,5 +309,6 @@ impl Log {
 }
 
 fn segment(dir: &Path, base: u64, file: Option<Arc<dyn DiskFile>>) -> Arc<Segment> {
-    Arc::new(Segment { base, path: layout::file(dir, base), file: Mutex::new(file) })
+    let (path, needed) = (layout::file(dir, base), AtomicBool::new(false));
+    Arc::new(Segment { base, path, file: Mutex::new(file), needed })
 }

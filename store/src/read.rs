@@ -14,7 +14,7 @@ use gantry_model::{
 
 use crate::{
     disk::Wait,
-    log::Log,
+    log::{Log, Window},
     queue::{QueueHandle, RawUnit, Unit},
     queues::Queues,
 };
@@ -23,6 +23,11 @@ use crate::{
 const SCAN_UNITS: u64 = 800;
 /// Units read at once.
 const CHUNK: usize = 64;
+
+/// Pieces shorter than this are copied together: a slice of its own costs more, in reference counts and in the socket.
+const SHORT: u64 = 4096;
+/// Room for short pieces at first at most.
+const SHORT_ROOM: usize = 64 << 10;
 
 /// How much one pull may give.
 #[derive(Debug, Clone, Copy)]
@@ -151,6 +156,11 @@ struct Gather<'a> {
     piece: Option<Piece>,
     /// The messages in the piece, to check them.
     taken: Vec<Taken>,
+    /// Short pieces, one behind the other, that go behind those in `pull`.
+    short: Vec<u8>,
+    /// Messages that the pull can give at most.
+    most: usize,
+    window: Window,
     bytes: u64,
 }
 
@@ -184,6 +194,9 @@ pub(crate) fn pull(
         pull: outside(PullStatus::OffsetOverflowOne, from),
         piece: None,
         taken: Vec::new(),
+        short: Vec::new(),
+        most: usize::try_from((max.0 - from.0).min(u64::from(limits.messages))).unwrap_or(1),
+        window: Window::default(),
         bytes: 0,
     };
     let scan_end = max.0.min(from.0 + SCAN_UNITS.max(u64::from(limits.messages)));
@@ -289,22 +302,48 @@ impl Gather<'_> {
     /// it, or skips it if it is the first.
     fn flush(&mut self) -> Result<bool, ReadError> {
         let Some(piece) = self.piece.take() else { return Ok(true) };
-        let bytes = read(self.log, piece.at, piece.len, self.wait)?;
-        let taken = std::mem::take(&mut self.taken);
-        let mut within = 0;
-        for (index, one) in taken.iter().enumerate() {
-            let position = piece.at + within as u64;
-            if !is_record(bytes.get(within..).unwrap_or_default(), one.size, position) {
-                tracing::error!(damage = %damaged(self.log, position), "a message can't be read");
-                self.end_before(*one, taken.len() - index);
-                let good = bytes.slice(..within);
-                self.pull.pieces.extend(Some(good).filter(|good| !good.is_empty()));
-                return Ok(false);
-            }
-            within += one.size as usize;
+        let mut taken = std::mem::take(&mut self.taken);
+        let damaged = if piece.len < SHORT {
+            let start = self.short.len();
+            self.copy(piece)?;
+            let bytes = self.short.get(start..).unwrap_or_default();
+            let (good, damaged) = check(bytes, &taken, piece.at);
+            self.short.truncate(start + good);
+            damaged
+        } else {
+            self.seal();
+            let bytes = read(self.log, piece.at, piece.len, self.wait)?;
+            let (good, damaged) = check(&bytes, &taken, piece.at);
+            self.pull.pieces.extend(Some(bytes.slice(..good)).filter(|good| !good.is_empty()));
+            damaged
+        };
+        if let Some((index, one, position)) = damaged {
+            let damage = self::damaged(self.log, position);
+            tracing::error!(%damage, "a message can't be read");
+            self.end_before(one, taken.len() - index);
+            return Ok(false);
         }
-        self.pull.pieces.push(bytes);
+        taken.clear();
+        self.taken = taken;
         Ok(true)
+    }
+
+    fn copy(&mut self, piece: Piece) -> Result<(), ReadError> {
+        let len = usize::try_from(piece.len).unwrap_or(usize::MAX);
+        if self.short.capacity() == 0 {
+            let room = len.saturating_mul(self.most).min(SHORT_ROOM);
+            self.short.reserve(room.max(len));
+        }
+        let how = (self.wait, &mut self.window);
+        let copied = self.log.copy(piece.at, len, how, &mut self.short);
+        copied.map_err(|e| ReadError::io(format!("{len} bytes at position {}", piece.at), e))
+    }
+
+    /// Puts the short pieces behind the others.
+    fn seal(&mut self) {
+        if !self.short.is_empty() {
+            self.pull.pieces.push(std::mem::take(&mut self.short).into());
+        }
     }
 
     /// Ends the pull before a message that can't be read, or skips it if it is the first; so many were taken for good.
@@ -318,8 +357,23 @@ impl Gather<'_> {
 
     fn finish(mut self) -> Result<Pull, ReadError> {
         let _whole = self.flush()?;
+        self.seal();
         Ok(self.pull)
     }
+}
+
+/// How many of the bytes, from position `at` of the log, are the records that were taken; and the first that is not: which,
+/// and its position.
+fn check(bytes: &[u8], taken: &[Taken], at: u64) -> (usize, Option<(usize, Taken, u64)>) {
+    let mut within = 0;
+    for (index, one) in taken.iter().enumerate() {
+        let position = at + within as u64;
+        if !is_record(bytes.get(within..).unwrap_or_default(), one.size, position) {
+            return (within, Some((index, *one, position)));
+        }
+        within += one.size as usize;
+    }
+    (within, None)
 }
 
 /// Whether the bytes begin with a record of this size at this place: size, magic code and position agree.

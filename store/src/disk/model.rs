@@ -420,6 +420,11 @@ impl DiskFile for ModelFile {
         Ok(bytes.into())
     }
 
+    fn resident(&self, at: u64, len: usize) -> usize {
+        let rest = self.size().unwrap_or(0).saturating_sub(at);
+        usize::try_from(rest).unwrap_or(usize::MAX).min(len)
+    }
+
     fn forget_view(&self) {}
 
     fn is_viewed(&self) -> bool {

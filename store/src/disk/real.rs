@@ -183,6 +183,10 @@ impl DiskFile for RealFile {
         self.mapping.slice(&self.file, at, len)
     }
 
+    fn resident(&self, at: u64, len: usize) -> usize {
+        self.mapping.resident(&self.file, at, len)
+    }
+
     fn forget_view(&self) {
         self.mapping.forget();
     }
