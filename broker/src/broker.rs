@@ -26,6 +26,7 @@ use crate::{
     flushes::Flushes,
     groups::Groups,
     handle::pull::{self, PlannedPull},
+    held::Held,
     locks::QueueLocks,
     metadata::{Files, Which, Writer},
     metrics::Metrics,
@@ -75,6 +76,8 @@ pub struct Broker {
     pub parked: ParkedPulls<Arc<PlannedPull>>,
     /// Answers that wait for the disk.
     pub flushes: Flushes,
+    /// Answers that wait for topics.json.
+    pub held: Held,
     /// Queues whose waiting pulls are to be woken when the log is on the disk up to a position.
     unseen: Mutex<Vec<(PhysicalOffset, QueueHandle)>>,
     /// The messages.
@@ -140,6 +143,7 @@ impl Broker {
             locks: QueueLocks::default(),
             parked: ParkedPulls::default(),
             flushes: Flushes::default(),
+            held: Held::default(),
             unseen: Mutex::default(),
             store: parts.store,
             metrics: parts.metrics,
@@ -219,7 +223,7 @@ impl Broker {
     }
 
     /// Writes topics and groups to the disk. Waits for it.
-    pub fn save(&self) -> Result<(), Refusal> {
+    pub fn save(self: &Arc<Self>) -> Result<(), Refusal> {
         self.writer.write(self, Which::Tables).map_err(|error| {
             tracing::error!(%error, "the files under config/ cannot be written");
             Refusal::system(format_args!("done, but not saved: {error}"))

@@ -21,6 +21,7 @@ pub mod fastjson;
 pub mod flushes;
 pub mod groups;
 pub mod handle;
+pub mod held;
 pub mod locks;
 pub mod metadata;
 pub mod metrics;

@@ -113,12 +113,10 @@ impl Writer {
     }
 
     /// Writes what has changed. Waits for the disk.
-    pub fn write(&self, broker: &Broker, which: Which) -> io::Result<()> {
+    pub fn write(&self, broker: &Arc<Broker>, which: Which) -> io::Result<()> {
         let mut written = self.written.lock();
         if written.topics != broker.topics.generation() {
-            let (text, generation) = broker.topics.to_json()?;
-            self.files.replace("topics.json", Ok(text))?;
-            written.topics = generation;
+            written.topics = self.write_topics(broker)?;
         }
         if written.groups != broker.groups.generation() {
             let (text, generation) = broker.groups.to_json()?;
@@ -139,6 +137,22 @@ impl Writer {
             written.delays = Some(delays);
         }
         Ok(())
+    }
+
+    /// Writes topics.json and releases what waits for it. Returns the generation that the file has now.
+    fn write_topics(&self, broker: &Arc<Broker>) -> io::Result<u64> {
+        let (text, generation) = broker.topics.to_json()?;
+        match self.files.replace("topics.json", Ok(text)) {
+            Ok(()) => {
+                broker.topics.saved(generation);
+                broker.held.saved(broker, generation);
+                Ok(generation)
+            }
+            Err(error) => {
+                broker.held.failed(broker, generation);
+                Err(error)
+            }
+        }
     }
 
     /// Writes at changes and every `flushConsumerOffsetInterval`, until the task is dropped.

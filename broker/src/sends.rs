@@ -45,6 +45,8 @@ struct Requests {
     list: Vec<Request>,
     texts: String,
     counts: Vec<Count>,
+    /// The generation that topics.json must have before there are answers.
+    topics: u64,
 }
 
 /// Messages of one topic.
@@ -107,6 +109,11 @@ impl Sends {
         list.push(Request { to, kind, queue, messages, unique: start..texts.len() });
     }
 
+    /// Holds the answers until topics.json has this generation.
+    pub fn hold_until(&mut self, generation: u64) {
+        self.requests.topics = self.requests.topics.max(generation);
+    }
+
     /// Counts messages of a topic for the metrics, which learn of them when they are stored.
     pub fn count(&mut self, topic: &TopicIn, messages: u64, bytes: u64) {
         match self.requests.counts.last_mut() {
@@ -144,23 +151,17 @@ impl Requests {
     /// Answers what can be answered and parks what waits for the disk. Returns the emptied vectors.
     fn complete(self, broker: &Arc<Broker>, peer: &Peer, appended: &Appended) -> Self {
         self.count(broker, appended);
-        let waits = broker.flush == FlushDisk::Sync
-            && self.list.iter().any(|request| request.kind == Kind::Send);
         let places: Vec<Place> = appended
             .placed()
             .map(|placed| Place { offset: placed.offset, position: placed.position })
             .collect();
         let answers = Answers { requests: self, places, refusal: appended.refusal() };
-        let first = if waits { Part::NotWaiting } else { Part::All };
-        // A client that is gone gets no answer; its messages are stored all the same.
-        let _gone = peer.reply(|out| answers.write(broker, out, first, ResponseCode::SUCCESS));
-        match appended.end() {
-            Some(end) if waits => {
-                broker.flushes.add(broker, end, Unflushed { peer: peer.clone(), answers });
-                Self::default()
-            }
-            _ => answers.requests.emptied(),
+        let (topics, end) = (answers.requests.topics, appended.end());
+        if answers.places.is_empty() || broker.held.is_saved(topics) {
+            return answers.give(broker, peer, end);
         }
+        broker.held.add(broker, topics, Stored { peer: peer.clone(), answers, end });
+        Self::default()
     }
 
     fn count(&self, broker: &Broker, appended: &Appended) {
@@ -178,6 +179,7 @@ impl Requests {
         self.list.clear();
         self.texts.clear();
         self.counts.clear();
+        self.topics = 0;
         self
     }
 }
@@ -200,6 +202,27 @@ struct Answers {
     refusal: Option<StoreRefusal>,
 }
 
+/// A batch that is in the log, for messages to a topic that is not yet in topics.json.
+#[derive(Debug)]
+pub struct Stored {
+    peer: Peer,
+    answers: Answers,
+    end: Option<PhysicalOffset>,
+}
+
+impl Stored {
+    /// Answers: with SUCCESS the batch goes on as any other, else that is the answer to all of it.
+    pub fn answer(self, broker: &Broker, code: ResponseCode) {
+        let Self { peer, answers, end } = self;
+        if code == ResponseCode::SUCCESS {
+            answers.give(broker, &peer, end);
+            return;
+        }
+        // A client that is gone gets no answer.
+        let _gone = peer.reply(|out| answers.write(broker, out, Part::All, code));
+    }
+}
+
 /// Answers that wait for the disk.
 #[derive(Debug)]
 pub struct Unflushed {
@@ -216,6 +239,22 @@ impl Unflushed {
 }
 
 impl Answers {
+    /// Answers what can be answered and parks what waits for the disk. Returns the emptied vectors.
+    fn give(self, broker: &Broker, peer: &Peer, end: Option<PhysicalOffset>) -> Requests {
+        let waits = broker.flush == FlushDisk::Sync
+            && self.requests.list.iter().any(|request| request.kind == Kind::Send);
+        let first = if waits { Part::NotWaiting } else { Part::All };
+        // A client that is gone gets no answer; its messages are stored all the same.
+        let _gone = peer.reply(|out| self.write(broker, out, first, ResponseCode::SUCCESS));
+        match end {
+            Some(end) if waits => {
+                broker.flushes.add(broker, end, Unflushed { peer: peer.clone(), answers: self });
+                Requests::default()
+            }
+            _ => self.requests.emptied(),
+        }
+    }
+
     fn write(&self, broker: &Broker, out: &mut Replies, part: Part, code: ResponseCode) {
         let mut rest = self.places.as_slice();
         let mut id = String::with_capacity(64);
@@ -252,7 +291,13 @@ impl Answers {
         id: &mut String,
     ) {
         if request.kind == Kind::SendBack {
-            out.ok(request.to);
+            // Java's consumers know only success and failure here; after a failure they keep the message.
+            match code {
+                ResponseCode::SUCCESS => out.ok(request.to),
+                _ => {
+                    out.refuse(request.to, ResponseCode::SYSTEM_ERROR, "topics.json is not written")
+                }
+            }
             return;
         }
         id.clear();

@@ -35,6 +35,8 @@ pub struct Target {
     pub counters: TopicIn,
     /// The generation of topics for which `config` is right.
     generation: u64,
+    /// The generation that topics.json must have before messages to this topic are acknowledged.
+    unsaved: u64,
     queues: Vec<Option<QueueHandle>>,
 }
 
@@ -54,17 +56,15 @@ impl Session {
         }
     }
 
-    /// The target of a topic that is remembered.
-    pub fn target(&self, name: &str) -> Option<&Target> {
-        self.targets.get(name)
-    }
-
-    /// The target of a topic that is remembered, and the batch.
+    /// The target of a topic that is remembered, and the batch, which is answered when topics.json has
+    /// the topic.
     pub fn target_and_sends(&mut self, name: &str) -> Option<(&mut Target, &mut Sends)> {
-        Some((self.targets.get_mut(name)?, &mut self.sends))
+        let target = self.targets.get_mut(name)?;
+        self.sends.hold_until(target.unsaved);
+        Some((target, &mut self.sends))
     }
 
-    /// Remembers a topic.
+    /// Remembers a topic. The batch that is being made is answered when topics.json has the topic.
     pub fn remember(
         &mut self,
         broker: &Broker,
@@ -76,6 +76,7 @@ impl Session {
             self.targets.clear();
         }
         let target = Target::new(broker, topic.clone(), config, generation);
+        self.sends.hold_until(target.unsaved);
         self.targets.insert(topic, target);
     }
 }
@@ -93,7 +94,8 @@ impl Target {
     /// A topic to send to.
     pub fn new(broker: &Broker, topic: Topic, config: Arc<TopicConfig>, generation: u64) -> Self {
         let counters = broker.metrics.topic_in(&topic);
-        Self { topic, config, counters, generation, queues: Vec::new() }
+        let unsaved = broker.topics.unsaved(&topic);
+        Self { topic, config, counters, generation, unsaved, queues: Vec::new() }
     }
 
     /// A queue of the topic.

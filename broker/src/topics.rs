@@ -48,6 +48,8 @@ pub struct Topics {
 struct State {
     table: Table,
     version: DataVersion,
+    /// Topics that have changed since topics.json was written, with the generation of the change.
+    unsaved: HashMap<Topic, u64, foldhash::fast::RandomState>,
 }
 
 impl State {
@@ -139,6 +141,17 @@ impl Topics {
         self.get(name).is_some_and(|config| config.order)
     }
 
+    /// The generation that topics.json must have before a message to this topic may be acknowledged; 0 if
+    /// the file has the topic as it is.
+    pub fn unsaved(&self, name: &str) -> u64 {
+        self.state.read().unsaved.get(name).copied().unwrap_or(0)
+    }
+
+    /// topics.json was written with this generation.
+    pub fn saved(&self, generation: u64) {
+        self.state.write().unsaved.retain(|_, changed| generation < *changed);
+    }
+
     /// All topics and their version.
     pub fn snapshot(&self) -> TopicsSnapshot {
         let state = self.state.read();
@@ -203,7 +216,7 @@ impl Topics {
         }
         let config = Arc::new(make(&state.table)?);
         state.table.insert(topic.clone(), Arc::clone(&config));
-        self.bump(&mut state, now);
+        self.bump_topic(&mut state, topic.clone(), now);
         Some(Creation::Made(config))
     }
 
@@ -240,8 +253,8 @@ impl Topics {
             )));
         }
         config.attributes = attributes::changed(before.map(|old| &old.attributes), changes)?;
-        state.table.insert(topic, Arc::new(config));
-        self.bump(&mut state, now);
+        state.table.insert(topic.clone(), Arc::new(config));
+        self.bump_topic(&mut state, topic, now);
         Ok(())
     }
 
@@ -258,6 +271,12 @@ impl Topics {
     /// Notes a change that is not in the table but shows in registrations, such as the broker's permission.
     pub fn touch(&self, now: Millis) {
         self.bump(&mut self.state.write(), now);
+    }
+
+    fn bump_topic(&self, state: &mut State, topic: Topic, now: Millis) {
+        // Changes come one by one, under the lock of the state.
+        state.unsaved.insert(topic, self.generation() + 1);
+        self.bump(state, now);
     }
 
     fn bump(&self, state: &mut State, now: Millis) {

@@ -53,7 +53,8 @@ fn take(
         admit(broker, session, ask)?;
     }
     let born_host = session.peer.remote();
-    let target = session.target(ask.topic).ok_or_else(|| Refusal::no_topic(ask.topic))?;
+    let (target, _) =
+        session.target_and_sends(ask.topic).ok_or_else(|| Refusal::no_topic(ask.topic))?;
     let queues = (target.config.read_queue_nums, target.config.write_queue_nums);
     let queue = check::check_queue(&target.topic, ask.queue_id.get(), queues, |n| broker.pick(n))?;
     check::check_size(frame.body().len(), broker.fixed.max_message)?;

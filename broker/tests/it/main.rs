@@ -9,6 +9,7 @@
 
 mod admin;
 mod clients;
+mod durable_topics;
 mod messages;
 mod names;
 mod rig;
