@@ -43,7 +43,7 @@ pub enum EntryKind {
 /// How full a disk is, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
-    /// Bytes of the file system.
+    /// Bytes of the file system that are used or free.
     pub total: u64,
     /// Bytes that this process may still use.
     pub free: u64,

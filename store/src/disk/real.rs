@@ -107,7 +107,10 @@ impl Disk for RealDisk {
 
     fn space(&self, path: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(path)?;
-        Ok(Space { total: stat.f_blocks * stat.f_frsize, free: stat.f_bavail * stat.f_frsize })
+        // As Java and df count: what is kept back for others is neither used nor free.
+        let used = stat.f_blocks.saturating_sub(stat.f_bfree);
+        let total = (used + stat.f_bavail) * stat.f_frsize;
+        Ok(Space { total, free: stat.f_bavail * stat.f_frsize })
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Any + Send + Sync>> {
