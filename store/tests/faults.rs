@@ -10,8 +10,8 @@ use gantry_model::{
     Draft, Millis, PhysicalOffset, Properties, QueueId, QueueOffset, SysFlag, Topic,
 };
 use gantry_store::{
-    Background, Batch, Condition, Limits, Listener, OpenError, PullStatus, QueueHandle, Refusal,
-    Settings, Store, Tags,
+    Background, Batch, Condition, Flush, Flusher, Limits, Listener, OpenError, PullStatus,
+    QueueHandle, Refusal, Settings, Store, Tags,
     disk::{
         Disk, Space, Wait,
         model::{Crash, Fault, ModelDisk},
@@ -39,11 +39,18 @@ fn settings() -> Settings {
     }
 }
 
-fn try_open(disk: &ModelDisk) -> Result<(Store, Arc<Failures>), OpenError> {
+fn try_open_with(
+    disk: &ModelDisk,
+    settings: Settings,
+) -> Result<(Store, Arc<Failures>), OpenError> {
     let failures = Arc::new(Failures::default());
     let listener: Arc<dyn Listener> = Arc::<Failures>::clone(&failures);
-    let (store, _) = Store::open(Arc::new(disk.clone()), settings(), listener, Background::Caller)?;
+    let (store, _) = Store::open(Arc::new(disk.clone()), settings, listener, Background::Caller)?;
     Ok((store, failures))
+}
+
+fn try_open(disk: &ModelDisk) -> Result<(Store, Arc<Failures>), OpenError> {
+    try_open_with(disk, settings())
 }
 
 fn open(disk: &ModelDisk) -> (Store, Arc<Failures>) {
@@ -59,6 +66,10 @@ const RECORD: u64 = 91 + 1000 + 1;
 
 /// Sends one message.
 fn send(store: &Store) -> Result<PhysicalOffset, Refusal> {
+    send_flushed_by(store, Flusher::Thread)
+}
+
+fn send_flushed_by(store: &Store, flusher: Flusher) -> Result<PhysicalOffset, Refusal> {
     let queue = queue(store);
     let draft = Draft {
         topic: queue.topic(),
@@ -74,6 +85,7 @@ fn send(store: &Store) -> Result<PhysicalOffset, Refusal> {
         properties: Properties::new(b""),
     };
     let mut batch = Batch::default();
+    batch.flusher = flusher;
     batch.push(&queue, &draft, Tags::Code(0)).unwrap();
     let appended = store.append(batch, || unreachable!("one thread")).unwrap();
     appended.refusal().map_or_else(|| Ok(appended.placed().next().unwrap().position), Err)
@@ -103,6 +115,30 @@ fn a_failed_flush_ends_the_store_for_good() {
     assert_eq!(send(&store), Err(Refusal::Failed));
     assert_eq!(readable(&store, 0).0, 1);
     assert!(store.shutdown().is_err());
+    assert_eq!(failures.0.lock().len(), 1);
+}
+
+#[test]
+fn who_appends_alone_flushes_where_flushes_are_known_to_be_quick() {
+    let disk = ModelDisk::new(1);
+    let sync = Settings { flush: Flush::Sync, ..settings() };
+    let (store, failures) = try_open_with(&disk, sync).unwrap();
+    send_flushed_by(&store, Flusher::Caller).unwrap();
+    assert_eq!(store.flushed(), PhysicalOffset::ZERO, "nothing is known of the disk yet");
+    let mut waited = 0;
+    while store.flushed() < store.written() && waited < 100 {
+        store.flush_now();
+        send_flushed_by(&store, Flusher::Caller).unwrap();
+        waited += 1;
+    }
+    assert_eq!(store.flushed(), store.written());
+    send(&store).unwrap();
+    assert!(store.flushed() < store.written(), "the store's thread would do it");
+    let durable = store.flushed();
+    disk.plan(Fault::Sync);
+    send_flushed_by(&store, Flusher::Caller).unwrap();
+    assert_eq!(store.flushed(), durable, "what a failed flush was for never counts as durable");
+    assert_eq!(store.condition(), Condition::Failed);
     assert_eq!(failures.0.lock().len(), 1);
 }
 

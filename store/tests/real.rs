@@ -44,7 +44,15 @@ impl Listener for Seen {
 }
 
 fn settings(root: &Path) -> Settings {
-    Settings { segment_size: 64 << 10, queue_file_units: 50, ..Settings::new(root) }
+    Settings {
+        segment_size: 64 << 10,
+        queue_file_units: 50,
+        // However full the machine's disk is.
+        clean_percent: 100,
+        clean_forcibly_percent: None,
+        full_percent: 100,
+        ..Settings::new(root)
+    }
 }
 
 fn open(settings: Settings) -> (Store, Recovery, Arc<Seen>) {
@@ -169,6 +177,35 @@ fn sync_flush_reports_the_position_and_a_watched_queue_its_end() {
     drop(flushed);
     assert!(store.visible() >= second);
     assert_eq!(*seen.arrived.lock(), [(QueueOffset(1), end)]);
+}
+
+#[test]
+fn old_messages_of_queues_that_take_turns_come_in_one_piece() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _, _) = open(Settings { hot_bytes: 0, ..settings(dir.path()) });
+    let topic = Topic::new("T").unwrap();
+    let queues = [0, 1, 2].map(|id| store.queue_or_create(&topic, QueueId(id)).unwrap());
+    let long = "x".repeat(5000);
+    for at in 0..100 {
+        for queue in &queues {
+            let body = if at == 50 { long.clone() } else { format!("{at} of {queue:?}") };
+            send(&store, queue, body.as_bytes());
+        }
+    }
+    for queue in &queues {
+        let limits = Limits { messages: 100, bytes: 1 << 20, visible: store.written() };
+        let read = |wait| store.read(queue, QueueOffset(0), limits, (&mut |_: i64| true, wait));
+        // The system may have dropped what was just written.
+        let pulled = read(Wait::Never).or_else(|_| read(Wait::Disk)).unwrap();
+        let disk = read(Wait::Disk).unwrap();
+        assert_eq!((pulled.count, disk.count), (100, 100));
+        assert_eq!(pulled.pieces, disk.pieces);
+        assert_eq!(pulled.pieces.len(), 3, "short ones, the long one, short ones");
+        let all = bodies(&store, queue);
+        assert_eq!(all.first(), Some(&format!("0 of {queue:?}")));
+        assert_eq!(all.get(50), Some(&long));
+        assert_eq!(all.last(), Some(&format!("99 of {queue:?}")));
+    }
 }
 
 #[test]
