@@ -41,4 +41,4 @@ pub mod topics;
 pub mod unique;
 
 pub use config::Settings;
-pub use start::{Running, StartError, start};
+pub use start::{Running, StartError, start, start_on};

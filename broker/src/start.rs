@@ -10,7 +10,10 @@ use std::{
 
 use gantry_chassis::{Health, Latch, Tasks, shutdown::within};
 use gantry_remoting::net::{Limits, NoRequests, Pool, Server, bind};
-use gantry_store::{Background, OpenError, Store, disk::real::RealDisk};
+use gantry_store::{
+    Background, OpenError, Store,
+    disk::{Disk, real::RealDisk},
+};
 use prometheus::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +100,18 @@ pub fn start(
     registry: &Registry,
     health: &Health,
 ) -> Result<Running, StartError> {
+    start_on(Arc::new(RealDisk), settings, tasks, registry, health)
+}
+
+/// As [`start`], with the messages on another disk than the machine's own: for simulations and tests of
+/// disks that run full or fail. The files under `config/` are on the machine's.
+pub fn start_on(
+    disk: Arc<dyn Disk>,
+    settings: Settings,
+    tasks: &Tasks,
+    registry: &Registry,
+    health: &Health,
+) -> Result<Running, StartError> {
     let ready = health.latch("the broker");
     if settings.role == Role::Slave {
         return Err(StartError::Slave);
@@ -107,7 +122,7 @@ pub fn start(
     let files = Files::of(&settings);
     let loaded = files.load(&settings).map_err(StartError::Files)?;
     let ears = Arc::new(Ears::default());
-    let store = open(&settings, &ears)?;
+    let store = open(disk, &settings, &ears)?;
     let metrics = Metrics::register(registry, &settings.cluster, &settings.name)?;
     let tasks = tasks.child("broker");
     let Loaded { topics, groups, offsets, delays: delay_offsets } = loaded;
@@ -167,7 +182,7 @@ fn own_address() -> IpAddr {
     look().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-fn open(settings: &Settings, ears: &Arc<Ears>) -> Result<Store, StartError> {
+fn open(disk: Arc<dyn Disk>, settings: &Settings, ears: &Arc<Ears>) -> Result<Store, StartError> {
     let hours = settings.delete_when.split(';').filter_map(|hour| hour.trim().parse().ok());
     let mut store = gantry_store::Settings::new(&settings.root);
     let path = settings.commit_log_path.trim();
@@ -187,7 +202,6 @@ fn open(settings: &Settings, ears: &Arc<Ears>) -> Result<Store, StartError> {
     store.full_percent = settings.disk_warning;
     store.tags_of = schedule::code_of;
     let root = PathBuf::from(&settings.root);
-    let disk = Arc::new(RealDisk);
     let opened = Store::open(disk, store, Arc::clone(ears) as _, Background::Threads);
     let (store, recovery) = opened.map_err(|error| StartError::Store { root, error })?;
     tracing::info!(

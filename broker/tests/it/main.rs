@@ -10,6 +10,7 @@
 mod admin;
 mod clients;
 mod durable_topics;
+mod full_disk;
 mod messages;
 mod names;
 mod rig;

@@ -1,7 +1,7 @@
 //! A broker in this process, and a client that speaks the protocol to it over real sockets.
 use std::{path::Path, sync::Arc, time::Duration};
 
-use gantry_broker::{Running, Settings, start};
+use gantry_broker::{Running, Settings, start_on};
 use gantry_chassis::{Health, Tasks};
 use gantry_model::{Millis, QueueId, QueueOffset};
 use gantry_remoting::{
@@ -14,6 +14,7 @@ use gantry_remoting::{
         },
     },
 };
+use gantry_store::disk::{Disk, real::RealDisk};
 use parking_lot::Mutex;
 use prometheus::Registry;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -44,8 +45,12 @@ pub(crate) struct TestBroker {
 
 impl TestBroker {
     pub(crate) fn start(settings: Settings) -> Self {
+        Self::start_on(Arc::new(RealDisk), settings)
+    }
+
+    pub(crate) fn start_on(disk: Arc<dyn Disk>, settings: Settings) -> Self {
         let (tasks, registry) = (Tasks::new("test"), Registry::new());
-        let running = start(settings, &tasks, &registry, &Health::new()).unwrap();
+        let running = start_on(disk, settings, &tasks, &registry, &Health::new()).unwrap();
         let address = running.address().unwrap().to_string();
         Self { running, _tasks: tasks, registry, address }
     }
