@@ -179,6 +179,65 @@ fn spoilt_pulls_get_an_error() -> anyhow::Result<()> {
     serves(&stage)
 }
 
+/// Every field of the two hot requests, spoilt in each way: always an answer or an end, and a client that was there before
+/// is served between any two of them over the same connection.
+#[test]
+fn each_field_spoilt_in_turn_disturbs_no_neighbour() -> anyhow::Result<()> {
+    const SPOILT: [&str; 6] =
+        ["", "x", "-1", "9223372036854775808", "1e3", "\u{1}\u{2}\u{0}\u{FFFD}"];
+    let stage = Stage::open(Setup::default())?;
+    serves(&stage)?;
+    let broker = stage.server().broker();
+    let mut neighbour = Wire::connect(broker)?;
+    let end = Request::new(30, json!({"topic": "bad-input", "queueId": "0"}));
+    for whole in [send(json!({})), pull(json!({"suspendTimeoutMillis": "0"}))] {
+        let names: Vec<String> =
+            whole.fields.as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect();
+        for name in names {
+            for value in SPOILT.iter().map(|value| json!(value)).chain([Value::Null]) {
+                let mut request = Request { fields: whole.fields.clone(), ..whole.clone() };
+                if let Some(fields) = request.fields.as_object_mut() {
+                    fields.insert(name.clone(), value.clone());
+                    fields.retain(|_, value| !value.is_null());
+                }
+                let what = format!("request {} with {name}={value}", whole.code);
+                check(broker, &what, &request.frame(), Expected::Anything)?;
+                let reply = neighbour.ask(&end).with_context(|| format!("after a {what}"))?;
+                ensure!(reply.code == 0, "after a {what} a neighbour got {reply:?}");
+            }
+        }
+    }
+    serves(&stage)
+}
+
+/// A binary header whose values are no text.
+#[test]
+fn binary_values_that_are_not_utf8_are_refused() -> anyhow::Result<()> {
+    let stage = Stage::open(Setup::default())?;
+    serves(&stage)?;
+    for (to, code, key) in
+        [(stage.server().namesrv(), 105_u16, &b"topic"[..]), (stage.server().broker(), 310, b"b")]
+    {
+        let value = b"\xC3\x28\xFF";
+        let mut fields = Vec::new();
+        fields.extend(u16::try_from(key.len())?.to_be_bytes());
+        fields.extend(key);
+        fields.extend(u32::try_from(value.len())?.to_be_bytes());
+        fields.extend(value);
+        // Code, language, version, opaque, flag, no remark, fields.
+        let mut header = code.to_be_bytes().to_vec();
+        header.extend([0, 1, 0x91]);
+        header.extend([0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0]);
+        header.extend(u32::try_from(fields.len())?.to_be_bytes());
+        header.extend(fields);
+        let mut bytes = u32::try_from(4 + header.len())?.to_be_bytes().to_vec();
+        bytes.extend((1_u32 << 24 | u32::try_from(header.len())?).to_be_bytes());
+        bytes.extend(header);
+        check(to, "a value that is not UTF-8", &bytes, Expected::Refused)?;
+    }
+    serves(&stage)
+}
+
 #[test]
 fn silent_and_half_sent_connections_disturb_nobody() -> anyhow::Result<()> {
     let stage = Stage::open(Setup::default())?;
