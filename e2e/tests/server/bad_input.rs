@@ -179,6 +179,16 @@ fn spoilt_pulls_get_an_error() -> anyhow::Result<()> {
     serves(&stage)
 }
 
+/// The request with another value in a field, or without the field.
+fn spoilt(whole: &Request, name: String, value: Value) -> Request {
+    let mut request = whole.clone();
+    if let Some(fields) = request.fields.as_object_mut() {
+        fields.insert(name, value);
+        fields.retain(|_, value| !value.is_null());
+    }
+    request
+}
+
 /// Every field of the two hot requests, spoilt in each way: always an answer or an end, and a client that was there before
 /// is served between any two of them over the same connection.
 #[test]
@@ -191,20 +201,14 @@ fn each_field_spoilt_in_turn_disturbs_no_neighbour() -> anyhow::Result<()> {
     let mut neighbour = Wire::connect(broker)?;
     let end = Request::new(30, json!({"topic": "bad-input", "queueId": "0"}));
     for whole in [send(json!({})), pull(json!({"suspendTimeoutMillis": "0"}))] {
-        let names: Vec<String> =
-            whole.fields.as_object().into_iter().flatten().map(|(k, _)| k.clone()).collect();
-        for name in names {
-            for value in SPOILT.iter().map(|value| json!(value)).chain([Value::Null]) {
-                let mut request = Request { fields: whole.fields.clone(), ..whole.clone() };
-                if let Some(fields) = request.fields.as_object_mut() {
-                    fields.insert(name.clone(), value.clone());
-                    fields.retain(|_, value| !value.is_null());
-                }
-                let what = format!("request {} with {name}={value}", whole.code);
-                check(broker, &what, &request.frame(), Expected::Anything)?;
-                let reply = neighbour.ask(&end).with_context(|| format!("after a {what}"))?;
-                ensure!(reply.code == 0, "after a {what} a neighbour got {reply:?}");
-            }
+        let names = whole.fields.as_object().into_iter().flat_map(|fields| fields.keys().cloned());
+        let values = || SPOILT.iter().map(|value| json!(value)).chain([Value::Null]);
+        for (name, value) in names.flat_map(|name| values().map(move |value| (name.clone(), value)))
+        {
+            let what = format!("request {} with {name}={value}", whole.code);
+            check(broker, &what, &spoilt(&whole, name, value).frame(), Expected::Anything)?;
+            let reply = neighbour.ask(&end).with_context(|| format!("after a {what}"))?;
+            ensure!(reply.code == 0, "after a {what} a neighbour got {reply:?}");
         }
     }
     serves(&stage)
