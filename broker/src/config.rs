@@ -12,7 +12,7 @@ use gantry_model::Perm;
 mod ignored;
 mod value;
 
-pub use value::{Bits, FlushDisk, Role};
+pub use value::{Bits, FlushDisk, Hours, Role};
 
 gantry_chassis::settings! {
     /// The broker's configuration. Every field is a property of `broker.conf`.
@@ -100,7 +100,7 @@ gantry_chassis::settings! {
         /// Hours that messages are kept.
         restart "fileReservedTime" reserved_hours: u64 = 72,
         /// Hours of the day, `;`-separated, at which expired files are deleted.
-        restart "deleteWhen" delete_when: String = "04".into(),
+        restart "deleteWhen" delete_when: Hours = Hours(vec![4]),
         /// Percent of the disk in use from which expired files are deleted at any hour.
         restart "diskMaxUsedSpaceRatio" disk_max_used: u8 [10..=95] = 75,
         /// Percent of the disk in use from which unexpired files are deleted.
@@ -192,6 +192,7 @@ mod tests {
             ("defaultTopicQueueNums", "8"),
             ("autoCreateTopicEnable", "true"),
             ("flushDiskType", "ASYNC_FLUSH"),
+            ("deleteWhen", "04"),
             ("brokerRole", "ASYNC_MASTER"),
             ("mappedFileSizeCommitLog", "1073741824"),
             ("fileReservedTime", "72"),

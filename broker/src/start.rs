@@ -9,6 +9,7 @@ use std::{
 };
 
 use gantry_chassis::{Health, Latch, Tasks, shutdown::within};
+use gantry_model::Millis;
 use gantry_remoting::net::{Limits, NoRequests, Pool, Server, bind};
 use gantry_store::{
     Background, OpenError, Store,
@@ -183,7 +184,6 @@ fn own_address() -> IpAddr {
 }
 
 fn open(disk: Arc<dyn Disk>, settings: &Settings, ears: &Arc<Ears>) -> Result<Store, StartError> {
-    let hours = settings.delete_when.split(';').filter_map(|hour| hour.trim().parse().ok());
     let mut store = gantry_store::Settings::new(&settings.root);
     let path = settings.commit_log_path.trim();
     store.commit_log = (!path.is_empty()).then(|| path.into());
@@ -193,10 +193,11 @@ fn open(disk: Arc<dyn Disk>, settings: &Settings, ears: &Arc<Ears>) -> Result<St
         FlushDisk::Async => gantry_store::Flush::Async,
         FlushDisk::Sync => gantry_store::Flush::Sync,
     };
-    store.flush_interval = gantry_model::Millis(settings.flush_interval);
+    store.flush_interval = Millis(settings.flush_interval);
     store.record_max = usize::try_from(record_max(settings)).unwrap_or(usize::MAX);
-    store.reserved = gantry_model::Millis(settings.reserved_hours.saturating_mul(3_600_000));
-    store.delete_hours = hours.collect();
+    store.reserved = Millis(settings.reserved_hours.saturating_mul(3_600_000));
+    store.delete_hours.clone_from(&settings.delete_when.0);
+    store.hour_of = local_hour;
     store.clean_percent = settings.disk_max_used;
     store.clean_forcibly_percent = settings.clean_forcibly.then_some(settings.disk_clean_forcibly);
     store.full_percent = settings.disk_warning;
@@ -211,6 +212,13 @@ fn open(disk: Arc<dyn Disk>, settings: &Settings, ears: &Arc<Ears>) -> Result<St
         tracing::warn!(file = %cut.file.display(), offset = cut.offset, cause = cut.cause, "the log was cut");
     }
     Ok(store)
+}
+
+/// The hour of a time where this broker is, as Java's `deleteWhen` means it.
+fn local_hour(at: Millis) -> u8 {
+    let at = i64::try_from(at.0).ok().and_then(|at| jiff::Timestamp::from_millisecond(at).ok());
+    let zoned = at.unwrap_or_default().to_zoned(jiff::tz::TimeZone::system());
+    zoned.hour().unsigned_abs()
 }
 
 /// Starts what runs beside the connections. Returns the scope that registers.

@@ -15,7 +15,6 @@ use crate::{
 
 /// Most files that go in one round (`deleteFileBatchMax`).
 const ROUND_MAX: usize = 10;
-const HOUR: u64 = 3_600_000;
 
 /// Used part of the disk in percent, rounded down.
 pub(crate) const fn percent_used(space: Space) -> u64 {
@@ -35,10 +34,9 @@ pub(crate) fn ages(entries: &[DirEntry], segments: &[Arc<Segment>], now: Millis)
 /// How many of the oldest files may go now.
 pub(crate) fn may_go(settings: &Settings, ages: &[Millis], space: Space, now: Millis) -> usize {
     let used = percent_used(space);
-    let hour = now.0 / HOUR % 24;
+    let hour = (settings.hour_of)(now);
     let at_once = settings.clean_forcibly_percent.is_some_and(|limit| used > u64::from(limit));
-    let due = settings.delete_hours.iter().any(|due| u64::from(*due) == hour)
-        || used > u64::from(settings.clean_percent);
+    let due = settings.delete_hours.contains(&hour) || used > u64::from(settings.clean_percent);
     if !(due || at_once) {
         return 0;
     }
@@ -67,6 +65,8 @@ pub(crate) fn drop_queue_files(queues: &Queues, log: &Log) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    const HOUR: u64 = 3_600_000;
+
     use super::*;
 
     fn check(hour: u64, used: u64, ages: &[u64], expected: usize) {

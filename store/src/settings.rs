@@ -47,6 +47,8 @@ pub struct Settings {
     pub open_files: usize,
     /// The code that a queue holds for a record, for records that recovery finds.
     pub tags_of: fn(&Record<'_>) -> i64,
+    /// The hour of the day, 0 to 23, that [`Self::delete_hours`] means by a time.
+    pub hour_of: fn(Millis) -> u8,
     /// The wall clock.
     pub clock: fn() -> Millis,
 }
@@ -71,11 +73,13 @@ impl Settings {
             hot_bytes: 256 << 20,
             open_files: 128,
             tags_of: code_of,
+            hour_of: hour_utc,
             clock: now,
         }
     }
 }
 
+const HOUR: u64 = 3_600_000;
 /// The topic whose queues hold times of delivery instead of tag hashes.
 const DELAY_TOPIC: &str = "SCHEDULE_TOPIC_XXXX";
 /// Java's default `messageDelayLevel`, in seconds.
@@ -95,6 +99,11 @@ pub fn code_of(record: &Record<'_>) -> i64 {
         return i64::try_from(record.stored.plus(seconds * 1000).0).unwrap_or(i64::MAX);
     }
     record.properties.get(properties::name::TAGS).map_or(0, tags_code)
+}
+
+/// The hour of the day, UTC.
+fn hour_utc(at: Millis) -> u8 {
+    u8::try_from(at.0 / HOUR % 24).unwrap_or(0)
 }
 
 fn now() -> Millis {

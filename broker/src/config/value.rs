@@ -54,6 +54,26 @@ names!(
     Slave = "SLAVE"
 );
 
+/// Hours of the day, written as two digits each and separated by `;`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hours(pub Vec<u8>);
+
+impl Value for Hours {
+    fn parse(text: &str) -> Result<Self, String> {
+        let hour = |hour: &str| hour.trim().parse().ok().filter(|hour| *hour < 24);
+        let hours = text.split(';').filter(|part| !part.trim().is_empty()).map(hour);
+        hours
+            .collect::<Option<_>>()
+            .map(Self)
+            .ok_or_else(|| "must be hours of the day from 00 to 23, separated by ;".into())
+    }
+
+    fn print(&self) -> String {
+        let hours: Vec<_> = self.0.iter().map(|hour| format!("{hour:02}")).collect();
+        hours.join(";")
+    }
+}
+
 impl Value for Bits {
     fn parse(text: &str) -> Result<Self, String> {
         text.parse::<u32>()
@@ -72,4 +92,18 @@ impl Value for Bits {
 pub(super) fn home_store() -> String {
     let home = std::env::var("HOME").unwrap_or_else(|_| ".".into());
     format!("{home}/store")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hours_are_checked_and_survive_printing() {
+        assert_eq!(Hours::parse("04;16"), Ok(Hours(vec![4, 16])));
+        assert_eq!(Hours(vec![4, 16]).print(), "04;16");
+        for bad in ["24", "4 o'clock", "04,16"] {
+            assert!(Hours::parse(bad).is_err(), "{bad}");
+        }
+    }
 }
